@@ -1,0 +1,26 @@
+"""The ground floor: errors, seeded generators, site names, provenance and safe files. It imports nothing of iclmech."""
+
+from __future__ import annotations
+
+from ._errors import (
+    BackendError as BackendError,
+    CaptureError as CaptureError,
+    FileError as FileError,
+    ICLMechError as ICLMechError,
+    ICLMechWarning as ICLMechWarning,
+    ModelError as ModelError,
+    PromptError as PromptError,
+    TaskError as TaskError,
+    UpdateError as UpdateError,
+)
+from ._files import (
+    atomic_write as atomic_write,
+    from_ascii_json as from_ascii_json,
+    read_safetensors as read_safetensors,
+    refuse_overwrite as refuse_overwrite,
+    to_ascii_json as to_ascii_json,
+    write_safetensors as write_safetensors,
+)
+from ._provenance import digest as digest, provenance as provenance
+from ._seeds import np_rng as np_rng, rng as rng
+from ._sites import SITES as SITES, Site as Site, check_sites as check_sites
