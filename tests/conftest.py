@@ -1,0 +1,92 @@
+"""Tiny random models of five families, saved to a temporary directory, and a tokenizer that needs no download."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that `import reference` works whatever the import mode
+
+import reference
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from iclmech import ICLModel
+
+torch.set_num_threads(1)
+
+FAMILIES: tuple[str, ...] = reference.FAMILIES
+
+
+@pytest.fixture(scope="session")
+def families() -> tuple[str, ...]:
+    """gpt2, gpt_neox, llama, gpt_neo, qwen2."""
+    return FAMILIES
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`tiny_path(family, n_layers=3)`: a directory in Hugging Face format (model and tokenizer), built once a session.
+
+    Random weights (seeded, larger than the default initialisation, with non-trivial biases and norms), d_model 32,
+    4 heads of 8, a byte-level vocabulary of fewer than 300 tokens, a window of 256 tokens.
+    """
+    root = tmp_path_factory.mktemp("tiny")
+
+    def build(family: str, n_layers: int = 3) -> Path:
+        path = root / f"{family}-{n_layers}"
+        if not path.exists():
+            reference.save_tiny(family, path, n_layers=n_layers)
+        return path
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_hf(tiny_path: Callable[..., Path]) -> Callable[..., PreTrainedModel]:
+    """`tiny_hf(family, n_layers=3, dtype=torch.float32)`: a fresh plain transformers model (eager attention, eval)."""
+
+    def build(family: str, n_layers: int = 3, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+        return reference.load_plain(tiny_path(family, n_layers), dtype=dtype)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny_path: Callable[..., Path]) -> Any:
+    """The byte-level tokenizer of the tiny models, with `<bos>` and `<eos>`."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_path("gpt2"))
+
+
+@pytest.fixture(scope="session")
+def fresh_model(tiny_path: Callable[..., Path]) -> Callable[..., ICLModel]:
+    """`fresh_model(family, n_layers=3, **load_model_arguments)`: an `ICLModel` that no other test sees."""
+
+    def build(family: str, n_layers: int = 3, **kwargs: Any) -> ICLModel:
+        import iclmech as icl
+
+        return icl.load_model(str(tiny_path(family, n_layers)), **kwargs)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_model(fresh_model: Callable[..., ICLModel]) -> Callable[..., ICLModel]:
+    """`tiny_model(family, n_layers=3)`: an `ICLModel`, loaded once a session: leave it as you found it."""
+    loaded: dict[tuple[str, int], ICLModel] = {}
+
+    def build(family: str, n_layers: int = 3) -> ICLModel:
+        key = (family, n_layers)
+        if key not in loaded:
+            loaded[key] = fresh_model(family, n_layers)
+        return loaded[key]
+
+    return build
