@@ -78,7 +78,9 @@ def read_safetensors(path: str | Path, kind: str, schema: int) -> tuple[dict[str
             header = (file.metadata() or {}).get(_HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise FileError(f"{path} cannot be read as safetensors ({error}); the file is damaged or of another kind.") from error
+        raise FileError(
+            f"{path} cannot be read as safetensors ({error}); the file is damaged or of another kind."
+        ) from error
     found = from_ascii_json(header) if header else {}
     if found.get("kind") != kind:
         raise FileError(f"{path} holds {found.get('kind') or 'tensors without a header'}; expected a {kind}.")

@@ -1,0 +1,200 @@
+"""`ICLModel`: one face for every TransformerLens model that iclmech works on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from iclmech._base import ModelError, digest
+
+from ._protocol import Backend, HookFn, Leaf, ModelShape
+from ._selfcheck import check, hooked as place_hooks
+
+Selector = Literal["attn_kv", "attn_v", "all"] | Callable[[str, int | None], bool]
+
+
+def backend_of(model: Any, tokenizer: Any = None) -> Backend:
+    """The backend for a TransformerLens model; `ModelError` for anything else."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    if isinstance(model, TransformerBridge):
+        from ._bridge import BridgeBackend
+
+        return BridgeBackend(model, tokenizer)
+    if type(model).__name__ == "HookedTransformer":
+        from ._hooked import HookedBackend
+
+        return HookedBackend(model, tokenizer)
+    raise ModelError(
+        f"got a {type(model).__name__}; expected a TransformerBridge or a HookedTransformer. "
+        "For a name or a directory use iclmech.load_model."
+    )
+
+
+class ICLModel:
+    """A TransformerLens model with everything that iclmech needs of it, checked at construction.
+
+    Parameters
+    ----------
+    model: a `TransformerBridge` (TransformerLens 3.9 or 4.x) or a `HookedTransformer` (3.9). It is wrapped, not copied,
+        and put into evaluation mode.
+    name: how results call it.
+    tokenizer: only where the model carries none.
+    plain: tokens and the logits that the same weights give on them outside TransformerLens, to be compared.
+
+    Attributes: `hooked` (the TransformerLens model itself), `shape` (sizes), `capabilities` (what the self-check chose).
+
+    Raises `ModelError` for anything else, `BackendError` where the self-check finds a quantity that cannot be had right.
+    """
+
+    def __init__(
+        self, model: Any, name: str | None = None, tokenizer: Any = None, *, plain: tuple[Tensor, Tensor] | None = None
+    ):
+        self.backend = model if hasattr(model, "key_value_leaves") else backend_of(model, tokenizer)
+        self.hooked: Any = self.backend.hooked
+        self.name = name or str(getattr(self.hooked.cfg, "model_name", None) or "model")
+        self.capabilities = check(self.backend, plain)
+        self._applied: list[str] = []
+
+    def __repr__(self) -> str:
+        s = self.shape
+        heads = f"{s.n_heads} heads" if s.n_heads == s.n_kv_heads else f"{s.n_heads} heads on {s.n_kv_heads} keys"
+        return (
+            f"ICLModel({self.name!r}, {self.backend.kind}, {s.n_layers} layers × {heads}, d_model {s.d_model}, "
+            f"context {s.n_ctx}, {str(self.dtype).removeprefix('torch.')} on {self.device})"
+        )
+
+    @property
+    def shape(self) -> ModelShape:
+        """Sizes: layers, heads, key heads, widths, vocabulary, context."""
+        return self.backend.shape
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer; `ModelError` where the model has none."""
+        if self.backend.tokenizer is None:
+            raise ModelError(f"{self.name} has no tokenizer. Pass one: ICLModel(model, tokenizer=...).")
+        return self.backend.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.backend.key_value_leaves()[0].tensor.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the key and value projections."""
+        return self.backend.key_value_leaves()[0].tensor.dtype
+
+    @property
+    def bos(self) -> int:
+        """The id that opens every prompt: BOS, or EOS where there is none. `ModelError` where there is neither."""
+        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise ModelError(f"the tokenizer of {self.name} has neither a BOS nor an EOS token; set one of them.")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of `text` without special tokens."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def forward(
+        self,
+        rows: Int[Tensor, "row position"] | Float[Tensor, "row position d_model"],
+        *,
+        positions: Int[Tensor, "row position"] | None = None,
+        cache: Any = None,
+        unembed: bool = True,
+    ) -> Any:
+        """Logits [row, position, d_vocab] of token ids or embeddings, differentiable where gradients are enabled.
+
+        Rows are padded on the right (causal attention needs no mask for that). `positions`: position ids, where the
+        query does not stand at the start. `cache`: from the backend's `expand`. `unembed=False`: run for the hooks
+        only; the result is not to be used.
+        """
+        return self.backend.forward(rows, positions=positions, cache=cache, unembed=unembed)
+
+    @contextlib.contextmanager
+    def hooks(self, specs: Iterable[tuple[str, int, HookFn]]) -> Iterator[None]:
+        """Place hooks (site, layer, function) for the length of a `with` block.
+
+        A function gets the tensor and returns None, or a replacement. Hooks of the user stay as they are.
+        """
+        with place_hooks(self.backend, specs):
+            yield
+
+    def readout(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+        """Logit lens: the model's own final norm and unembedding of a residual state."""
+        return self.backend.readout(resid)
+
+    def leaves(self, parameters: Selector = "attn_kv") -> list[Leaf]:
+        """The trainable tensors a selector names: "attn_kv", "attn_v", "all", or a function of (name, layer)."""
+        key_value = self.backend.key_value_leaves()
+        if parameters == "attn_kv":
+            return key_value
+        if parameters == "attn_v":
+            return [leaf for leaf in key_value if leaf.kind in ("v", "v_bias")]
+        everything = key_value + self.backend.other_leaves()
+        if parameters == "all":
+            return everything
+        if not callable(parameters):
+            raise ModelError(
+                f"got parameters={parameters!r}; expected 'attn_kv', 'attn_v', 'all' or a function of (name, layer)."
+            )
+        chosen = [leaf for leaf in everything if parameters(leaf.name, leaf.layer)]
+        if not chosen:
+            names = ", ".join(leaf.name for leaf in everything[:6])
+            raise ModelError(f"the selector chose no parameter; the model's are named like {names}.")
+        return chosen
+
+    def require_raw(self) -> None:
+        """Raise `ModelError` if the weights were folded or centred: their gradients are another model's."""
+        why = self.backend.processed()
+        if why:
+            raise ModelError(
+                f"{self.name} cannot be updated: {why}, which leaves predictions alone but changes gradients. "
+                "Load it raw: iclmech.load_model(name), TransformerBridge.boot_transformers(name) without "
+                "enable_compatibility_mode(), or HookedTransformer.from_pretrained_no_processing(name)."
+            )
+
+    def hash(self) -> str:
+        """16 hex digits that change when any weight does, whatever the tensors are called."""
+        parts = []
+        for leaf in self.leaves("all"):
+            data = leaf.tensor.detach().cpu().contiguous()
+            parts.append(digest(str(data.dtype), list(data.shape), data.view(torch.uint8).numpy().tobytes()))
+        return digest(sorted(parts))
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """Hashes of the weight updates in force, oldest first."""
+        return tuple(self._applied)
+
+    @contextlib.contextmanager
+    def marked(self, update_hash: str) -> Iterator[None]:
+        """Record that an update is in force, for the length of a `with` block. The update calls this itself."""
+        self._applied.append(update_hash)
+        try:
+            yield
+        finally:
+            self._applied.remove(update_hash)
+
+    def untrained(self, seed: int, embeddings: Literal["keep", "fresh"] = "keep") -> ICLModel:
+        """A new model of this architecture with attention and MLP weights drawn afresh by its own initialisation.
+
+        Embeddings, norms and unembedding are this model's (`"keep"`, the published control) or fresh as well.
+        """
+        if embeddings not in ("keep", "fresh"):
+            raise ModelError(f"got embeddings={embeddings!r}; expected 'keep' or 'fresh'.")
+        backend = self.backend.fresh(seed)
+        if embeddings == "keep":
+            mine = dict(self.backend.shared_parts())
+            with torch.no_grad():
+                for name, tensor in backend.shared_parts():
+                    tensor.copy_(mine[name])
+        return ICLModel(backend, f"{self.name} untrained #{seed}")
