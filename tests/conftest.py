@@ -17,7 +17,7 @@ import reference
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from iclmech import ICLModel
+    from iclmech.models import ICLModel
 
 torch.set_num_threads(1)
 
@@ -71,9 +71,9 @@ def fresh_model(tiny_path: Callable[..., Path]) -> Callable[..., ICLModel]:
     """`fresh_model(family, n_layers=3, **load_model_arguments)`: an `ICLModel` that no other test sees."""
 
     def build(family: str, n_layers: int = 3, **kwargs: Any) -> ICLModel:
-        import iclmech as icl
+        from iclmech.models import load_model
 
-        return icl.load_model(str(tiny_path(family, n_layers)), **kwargs)
+        return load_model(str(tiny_path(family, n_layers)), **kwargs)
 
     return build
 

@@ -1,0 +1,75 @@
+"""Putting updates into a model and taking them out, nested or not, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from iclmech._base import UpdateError
+from iclmech.models import ICLModel, Leaf
+
+from ._restore import write_back
+
+_base_hashes: WeakKeyDictionary[ICLModel, str] = WeakKeyDictionary()
+"""The hash of the weights below all updates, for models that have updates in force."""
+
+
+def base_hash(model: ICLModel) -> str:
+    """The hash of the model's own weights, whatever updates are in force now."""
+    return _base_hashes[model] if model.applied else model.hash()
+
+
+@contextlib.contextmanager
+def in_force(
+    model: ICLModel, deltas: Mapping[str, Tensor], *, own_hash: str, model_hash: str, requires: Sequence[str]
+) -> Iterator[None]:
+    """W + ΔW inside; W restored bit for bit outside. The work of `WeightUpdate.applied`, which has the rules."""
+    _check(model, own_hash, model_hash, requires)
+    leaves = _leaves(model, deltas)
+    saved = [(leaf.tensor, leaf.tensor.detach().clone()) for leaf in leaves]
+    _base_hashes[model] = model_hash  # equal, or _check would have refused
+    try:
+        with model.marked(own_hash):
+            _add(deltas, leaves)
+            yield
+    finally:
+        write_back(saved)
+
+
+@torch.no_grad()
+def _add(deltas: Mapping[str, Tensor], leaves: list[Leaf]) -> None:
+    for leaf in leaves:
+        delta = deltas[leaf.name].to(leaf.tensor.device)
+        dtype = torch.promote_types(leaf.tensor.dtype, torch.promote_types(delta.dtype, torch.float32))
+        leaf.tensor.copy_(leaf.tensor.to(dtype) + delta.to(dtype))  # rounded once, to the type of W
+
+
+def _check(model: ICLModel, own_hash: str, model_hash: str, requires: Sequence[str]) -> None:
+    found = base_hash(model)
+    if found != model_hash:
+        raise UpdateError(
+            f"got model {model.name} with weights {found}; this update belongs to weights {model_hash}. "
+            "An update can be applied only to the model that it was computed on."
+        )
+    if own_hash in model.applied:
+        raise UpdateError(f"update {own_hash} is in force already; to apply it twice use update.scaled(2).")
+    missing = [name for name in requires if name not in model.applied]
+    if missing:
+        raise UpdateError(
+            f"update {own_hash} was computed while {', '.join(missing)} was in force; apply that one first, around it."
+        )
+
+
+def _leaves(model: ICLModel, deltas: Mapping[str, Tensor]) -> list[Leaf]:
+    leaves = [leaf for leaf in model.leaves("all") if leaf.name in deltas]
+    absent = set(deltas) - {leaf.name for leaf in leaves}
+    if absent:
+        raise UpdateError(
+            f"{model.name} has no parameters {', '.join(sorted(absent))}; the update was made on another kind of model "
+            "(TransformerBridge and HookedTransformer name them differently). Compute it on this one."
+        )
+    return leaves

@@ -1,0 +1,214 @@
+"""Plain SGD on chosen parameters of a model that is left, bit for bit, as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from iclmech._base import UpdateError, provenance
+from iclmech.models import ICLModel, Leaf, Selector
+
+from ._applying import base_hash
+from ._layout import KINDS, layout_of
+from ._restore import write_back
+from ._sequences import Loss, Sample, Source, check_rates, digest_of, samples_of
+from ._weight_update import WeightUpdate
+
+Batch = Literal["one", "full"]
+Gradients = dict[str, Tensor]
+
+
+@dataclass
+class Learner:
+    """The parameters in training: W = original + ΔW, with ΔW summed up in at least float32.
+
+    The sum is what makes small steps count where weights are bfloat16 or float16: the weights are rounded from it
+    afresh after every step and never read back.
+    """
+
+    model: ICLModel
+    leaves: list[Leaf]
+    originals: dict[str, Tensor] = field(default_factory=dict)
+    deltas: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for leaf in self.leaves:
+            weight = leaf.tensor.detach()
+            self.originals[leaf.name] = weight.clone()
+            self.deltas[leaf.name] = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+
+    def of_layer(self, layer: int) -> list[Leaf]:
+        """The parameters of one block."""
+        return [leaf for leaf in self.leaves if leaf.layer == layer]
+
+    @torch.no_grad()
+    def step(self, gradients: Gradients, lr: float) -> None:
+        """ΔW ← ΔW − lr · gradient, and the weights follow."""
+        for leaf in self.leaves:
+            if leaf.name in gradients:
+                delta = self.deltas[leaf.name]
+                delta.sub_(gradients[leaf.name].to(delta.dtype), alpha=lr)
+                leaf.tensor.copy_(self.originals[leaf.name].to(delta.dtype) + delta)
+
+    def gradients(self, value: Tensor, leaves: list[Leaf]) -> Gradients:
+        """Gradients of `value`, whose graph is freed. A key or value projection that it does not depend on is an error."""
+        if not leaves:
+            return {}
+        found = torch.autograd.grad(value, [leaf.tensor for leaf in leaves], allow_unused=True)  # checked below
+        for leaf, gradient in zip(leaves, found, strict=True):
+            if gradient is None and leaf.kind in KINDS:
+                raise UpdateError(
+                    f"the loss does not depend on {leaf.name}: this is not a parameter that the model uses."
+                )
+        return {leaf.name: gradient for leaf, gradient in zip(leaves, found, strict=True) if gradient is not None}
+
+
+@contextlib.contextmanager
+def learning(model: ICLModel, leaves: list[Leaf]) -> Iterator[Learner]:
+    """Only `leaves` require gradients and dropout is off inside; weights, flags and modes are restored on every way out."""
+    module: nn.Module = model.hooked
+    learner = Learner(model, leaves)
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    flags += [(leaf.tensor, leaf.tensor.requires_grad) for leaf in leaves]
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        for leaf in leaves:
+            leaf.tensor.requires_grad_(True)
+        with torch.inference_mode(False), torch.enable_grad():
+            yield learner
+    finally:
+        try:
+            write_back([(leaf.tensor, learner.originals[leaf.name]) for leaf in leaves])
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+            for part, mode in modes:
+                part.training = mode
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where in the run a number was computed, for the text of an error."""
+
+    step: int
+    n_steps: int
+    lr: float
+
+    def check_loss(self, losses: Sequence[float], layers: Sequence[int | None]) -> None:
+        """Raise `UpdateError` for the first loss that is not finite."""
+        for value, layer in zip(losses, layers, strict=True):
+            if not _finite(value):
+                where = "the output" if layer is None else f"layer {layer}"
+                raise UpdateError(f"the loss at {where} is {value} at {self}. {_ADVICE}")
+
+    def check_gradients(self, learner: Learner, gradients: Gradients) -> None:
+        """Raise `UpdateError` for the first gradient that is not finite."""
+        if not gradients or bool(torch.stack([g.isfinite().all() for g in gradients.values()]).all()):
+            return
+        for leaf in learner.leaves:
+            if leaf.name in gradients and not bool(gradients[leaf.name].isfinite().all()):
+                where = "outside the blocks" if leaf.layer is None else f"layer {leaf.layer}"
+                raise UpdateError(f"the gradient of {leaf.name} ({where}) is not finite at {self}. {_ADVICE}")
+
+    def __str__(self) -> str:
+        return f"step {self.step + 1} of {self.n_steps}, learning rate {self.lr:g}"
+
+
+_ADVICE = "Lower the learning rate; if this is the first step, the model's own activations overflow: try float32."
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0.0
+
+
+Step = Callable[[Learner, list[Sample], Clock], list[float]]
+"""Takes the samples of one step, changes the weights through the learner, returns the losses before the change."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `run` needs besides the model and the demonstrations."""
+
+    method: str
+    lr: float | Sequence[float]
+    loss: Loss
+    parameters: Selector
+    batch: Batch
+    epochs: int
+    progress: bool
+    blocks_only: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def run(model: ICLModel, source: Source, plan: Plan, step: Step) -> WeightUpdate | list[WeightUpdate]:
+    """One update for every learning rate, each from the same weights; a single rate gives a single update."""
+    rates = check_rates(plan.lr)
+    if plan.batch not in ("one", "full"):
+        raise UpdateError(
+            f"got batch={plan.batch!r}; expected 'one' (a step per demonstration) or 'full' (one step on all)."
+        )
+    if plan.epochs < 1:
+        raise UpdateError(f"got epochs={plan.epochs}; expected at least 1.")
+    model.require_raw()
+    samples = samples_of(model, source, plan.loss)
+    leaves = [leaf for leaf in model.leaves(plan.parameters) if leaf.layer is not None or not plan.blocks_only]
+    if not leaves:
+        raise UpdateError(
+            f"parameters={plan.parameters!r} chooses no parameter of {model.name}; nothing could be trained."
+        )
+    model_hash = base_hash(model)
+    layout = {leaf.name: layout_of(leaf) for leaf in leaves}
+    updates = []
+    for rate in rates:
+        deltas, losses = _train(model, samples, leaves, plan, rate, step)
+        updates.append(WeightUpdate(deltas, layout, model_hash, _meta(model, samples, plan, rate, losses)))
+    return updates if isinstance(plan.lr, Sequence) else updates[0]
+
+
+def _train(
+    model: ICLModel, samples: list[Sample], leaves: list[Leaf], plan: Plan, lr: float, step: Step
+) -> tuple[dict[str, Tensor], list[list[float]]]:
+    """ΔW on the CPU, and the losses before every step."""
+    groups = ([samples] if plan.batch == "full" else [[sample] for sample in samples]) * plan.epochs
+    losses: list[list[float]] = []
+    with learning(model, leaves) as learner:
+        for number, group in enumerate(_tracked(groups, f"{plan.method} lr={lr:g}", plan.progress)):
+            losses.append(step(learner, group, Clock(number, len(groups), lr)))
+        deltas = {name: delta.detach().to("cpu", copy=True) for name, delta in learner.deltas.items()}
+    return deltas, losses
+
+
+def _meta(model: ICLModel, samples: list[Sample], plan: Plan, lr: float, losses: list[list[float]]) -> dict[str, Any]:
+    return {
+        "method": plan.method,
+        "lr": lr,
+        "loss": plan.loss,
+        "parameters": plan.parameters if isinstance(plan.parameters, str) else "selector",
+        "batch": plan.batch,
+        "epochs": plan.epochs,
+        **plan.options,
+        "k": len(samples),
+        "losses": losses,
+        "demonstrations": digest_of(samples),
+        "n_layers": model.shape.n_layers,
+        "requires": list(model.applied),
+        "provenance": provenance(model=model.name, dtype=str(model.dtype), device=str(model.device)),
+    }
+
+
+def _tracked(groups: list[list[Sample]], description: str, progress: bool) -> Iterator[list[Sample]]:
+    if not progress:
+        yield from groups
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(groups, description=description, console=Console(stderr=True), transient=True)

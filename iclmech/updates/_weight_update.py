@@ -1,0 +1,214 @@
+"""A weight change: what it is made of, its arithmetic, and putting it into a model and taking it out again."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iclmech._base import UpdateError, digest, read_safetensors, rng, write_safetensors
+from iclmech.models import ICLModel
+
+from ._applying import in_force
+from ._layout import KINDS, LeafLayout
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class WeightUpdate:
+    """ΔW of some parameters of one particular model.
+
+    Attributes:
+        deltas: parameter name → ΔW, laid out as the model stores that parameter; float32 or float64, on the CPU.
+        layout: parameter name → `LeafLayout`: its layer, its kind, how it is stored, the norm of the weight before.
+        model_hash: the hash of the weights that the update belongs to.
+        meta: how it came about: method, lr, loss, losses per step, demonstrations' hash, versions. JSON-serialisable.
+    """
+
+    deltas: Mapping[str, Tensor]
+    layout: Mapping[str, LeafLayout]
+    model_hash: str
+    meta: Mapping[str, Any]
+
+    # -- looking at it --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits that depend on the weight changes and on the model, not on how they came about."""
+        parts: list[Any] = [self.model_hash, list(self.requires)]
+        for name in sorted(self.deltas):
+            delta = self.deltas[name].contiguous()
+            parts += [name, str(delta.dtype), list(delta.shape), delta.view(torch.uint8).numpy().tobytes()]
+        return digest(*parts)
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Hashes of updates that were in force when this one was computed, and must be when it is applied."""
+        return tuple(self.meta.get("requires", ()))
+
+    @cached_property
+    def n_layers(self) -> int:
+        """Layers of the model that the update belongs to."""
+        known = [spec.layer + 1 for spec in self.layout.values() if spec.layer is not None]
+        return int(self.meta.get("n_layers", max(known, default=0)))
+
+    def delta(
+        self, layer: int, kind: str
+    ) -> Float[Tensor, "n_kv_heads d_model d_head"] | Float[Tensor, "n_kv_heads d_head"] | None:
+        """ΔW of one projection in the canonical shape, or None where that one was not trained (or does not exist).
+
+        Args:
+            layer: 0 … n_layers − 1.
+            kind: "k" or "v": `[n_kv_heads, d_model, d_head]`; "k_bias" or "v_bias": `[n_kv_heads, d_head]`.
+
+        Raises:
+            UpdateError: no such layer or kind.
+        """
+        if kind not in KINDS:
+            raise UpdateError(
+                f"got kind={kind!r}; expected one of {', '.join(KINDS)}. Other parameters: update.deltas[name]."
+            )
+        if not 0 <= layer < self.n_layers:
+            raise UpdateError(f"got layer={layer}; this update is of a model with layers 0 … {self.n_layers - 1}.")
+        for name, spec in self.layout.items():
+            if spec.layer == layer and spec.kind == kind:
+                return spec.canonical(self.deltas[name])
+        return None
+
+    def norm(self, layer: int | None = None) -> float:
+        """Frobenius norm of ΔW: of everything, or of one layer."""
+        return math.sqrt(sum(_norm(self.deltas[name]) ** 2 for name in self._names(layer)))
+
+    def relative_norm(self, layer: int | None = None) -> float:
+        """‖ΔW‖ / ‖W‖ over the same parameters; NaN where there are none, or where all of W is zero."""
+        weight = math.sqrt(sum(self.layout[name].weight_norm ** 2 for name in self._names(layer)))
+        return self.norm(layer) / weight if weight else math.nan
+
+    def relative_norms(self) -> dict[str, float]:
+        """‖ΔW‖ / ‖W‖ of every trained parameter by name; NaN where W is zero (a fresh bias)."""
+        out = {}
+        for name, spec in self.layout.items():
+            out[name] = _norm(self.deltas[name]) / spec.weight_norm if spec.weight_norm else math.nan
+        return out
+
+    def head_norms(self, layer: int, kind: str) -> Float[Tensor, "n_kv_heads"] | None:
+        """‖ΔW‖ of every key-value head of one projection, or None as in `delta`."""
+        delta = self.delta(layer, kind)
+        return None if delta is None else torch.linalg.vector_norm(delta.flatten(1), dim=1)
+
+    def _names(self, layer: int | None) -> list[str]:
+        return [name for name, spec in self.layout.items() if layer is None or spec.layer == layer]
+
+    # -- arithmetic -----------------------------------------------------------------------------------------------
+
+    def scaled(self, factor: float) -> WeightUpdate:
+        """factor · ΔW."""
+        if not math.isfinite(factor):
+            raise UpdateError(f"got factor={factor}; expected a finite number.")
+        deltas = {name: delta * factor for name, delta in self.deltas.items()}
+        return replace(self, deltas=deltas, meta={**_origin(self, "scaled"), "factor": float(factor)})
+
+    def __add__(self, other: WeightUpdate) -> WeightUpdate:
+        """The sum of two updates of the same model; a parameter that only one of them changes keeps that change."""
+        if not isinstance(other, WeightUpdate):
+            return NotImplemented
+        if (self.model_hash, self.requires) != (other.model_hash, other.requires):
+            raise UpdateError(
+                f"got updates of models {self.model_hash} and {other.model_hash}; only updates of the same weights add up."
+            )
+        deltas = dict(self.deltas)
+        for name, delta in other.deltas.items():
+            deltas[name] = deltas[name] + delta if name in deltas else delta
+        meta = {**_origin(self, "sum"), "of": [self.hash, other.hash]}
+        return WeightUpdate(deltas, {**self.layout, **other.layout}, self.model_hash, meta)
+
+    def random_like(self, seed: int) -> WeightUpdate:
+        """Gaussian noise with the norm of this update, matrix by matrix (each bias counts as one): the random control.
+
+        The same seed gives the same noise for the same parameter, whatever the update.
+        """
+        deltas = {}
+        for name, delta in self.deltas.items():
+            noise = torch.randn(delta.shape, generator=rng(seed, f"random update of {name}"), dtype=torch.float64)
+            deltas[name] = (noise * (_norm(delta) / _norm(noise))).to(delta.dtype)
+        return replace(self, deltas=deltas, meta={**_origin(self, "random"), "like": self.hash, "seed": int(seed)})
+
+    # -- in and out of a model ------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def applied(self, model: ICLModel) -> Iterator[ICLModel]:
+        """The model with W + ΔW inside the block; its own weights, bit for bit, on every way out.
+
+        Updates of one model may be nested: they add up, and the inner one is taken out first. `model.applied` lists
+        the hashes of those in force. An update that was computed while others were in force needs those in force.
+
+        Raises:
+            UpdateError: another model, the same update twice, or an update that is missing below this one.
+        """
+        with in_force(model, self.deltas, own_hash=self.hash, model_hash=self.model_hash, requires=self.requires):
+            yield model
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file: deltas as stored, and a header with layout, model hash and meta."""
+        meta = {
+            "model_hash": self.model_hash,
+            "layout": {name: spec.as_dict() for name, spec in self.layout.items()},
+            "meta": dict(self.meta),
+        }
+        write_safetensors(path, self.deltas, kind="weight_update", schema=_SCHEMA, meta=meta)
+
+    @classmethod
+    def load(cls, path: str | Path) -> WeightUpdate:
+        """Read what `save` wrote.
+
+        Raises:
+            FileError: no such file, another kind of file, a damaged one, or one written by a newer version.
+        """
+        tensors, _, meta = read_safetensors(path, kind="weight_update", schema=_SCHEMA)
+        layout = {name: LeafLayout(**spec) for name, spec in meta["layout"].items()}
+        return cls({name: tensors[name] for name in layout}, layout, meta["model_hash"], meta["meta"])
+
+    # -- showing it -----------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return (
+            f"WeightUpdate({self._title()}, hash={self.hash}, model={self.model_hash}, "
+            f"‖ΔW‖={self.norm():.4g}, ‖ΔW‖/‖W‖={self.relative_norm():.3g})"
+        )
+
+    def _title(self) -> str:
+        meta = self.meta
+        known = [f"{key}={meta[key]}" for key in ("lr", "loss", "order", "k", "factor", "seed") if key in meta]
+        return " ".join([str(meta.get("method", "update")), *known])
+
+    def _repr_html_(self) -> str:
+        """A table by layer: ‖ΔW‖ of keys and values, and ‖ΔW‖/‖W‖ of the layer."""
+        rows = []
+        for layer in range(self.n_layers):
+            cells = [f"{_norm(d):.3g}" if (d := self.delta(layer, kind)) is not None else "–" for kind in KINDS]
+            rows.append("".join(f"<td>{cell}</td>" for cell in (layer, *cells, f"{self.relative_norm(layer):.3g}")))
+        head = "".join(f"<th>{name}</th>" for name in ("layer", "‖ΔW_K‖", "‖ΔW_V‖", "‖Δb_K‖", "‖Δb_V‖", "‖ΔW‖/‖W‖"))
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        title = html.escape(f"WeightUpdate {self._title()} · {self.hash} of model {self.model_hash}")
+        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+
+
+def _origin(update: WeightUpdate, method: str) -> dict[str, Any]:
+    """The meta that every update derived from `update` keeps."""
+    return {"method": method, "from": update.hash, "n_layers": update.n_layers, "requires": list(update.requires)}
