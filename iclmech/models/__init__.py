@@ -7,6 +7,7 @@ from ._model import ICLModel as ICLModel, Selector as Selector
 from ._protocol import (
     Backend as Backend,
     Capabilities as Capabilities,
+    HookFn as HookFn,
     Leaf as Leaf,
     ModelShape as ModelShape,
     ScoreWay as ScoreWay,

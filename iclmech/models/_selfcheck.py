@@ -126,7 +126,7 @@ def _record(backend: Backend, tokens: Tensor) -> tuple[list[dict[str, Tensor]], 
 
 def _check_residual(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> bool:
     for layer, s in enumerate(seen):
-        total = s["resid_pre"] + s["attn_out"] + (s["mlp_out"] if "mlp_out" in s else 0)
+        total = s["resid_pre"] + s["attn_out"] + s.get("mlp_out", 0)
         _require(
             _close(total, s["resid_post"], tol), f"resid_pre + attn_out + mlp_out is not resid_post in layer {layer}"
         )

@@ -1,0 +1,107 @@
+"""What a capture brings back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iclmech._base import CaptureError, read_safetensors, write_safetensors
+
+_KIND, _SCHEMA = "activations", 1
+_LABELS = "label_scores"
+
+
+@dataclass(frozen=True, repr=False)
+class Activations:
+    """States and predictions of every query in one setting, on the CPU in float32 (float64 is kept).
+
+    Attributes
+    ----------
+    data: by name of the site, with `dims` naming the axes of each:
+        `attn_out`, `resid_post`, ... [query, layer, d_model] · `q`, `k`, `v`, `z` [query, layer, head, d_head] (k and v: key heads)
+        · `attn_scores`, `attn_pattern` [query, layer, head, key]: the query's own tokens, right-aligned, NaN on the left
+        and where attention is masked · `context_scores`, `context_pattern` [query, layer, head, context]: what stands before
+        the query, column 0 is BOS, NaN on the right of shorter contexts · `logits` [query, d_vocab].
+        With `position` "labels" or "forerunners" there is a "position" axis behind "layer" (behind "head" in context_scores).
+    label_scores: [query, label], mean log-probability (nats) per token of each label word at the prediction position.
+    target_scores: [query], the same for the query's right answer; NaN where it is unknown.
+    setting: "zs", "icl", or "ft:<hash of the update>".
+    layers: index of each entry of the layer axis.
+    meta: model, hash of the prompts, position and the like (JSON-serialisable).
+    """
+
+    data: dict[str, Tensor]
+    dims: dict[str, tuple[str, ...]]
+    label_scores: Float[Tensor, "query label"]
+    target_scores: Float[Tensor, "query"]
+    setting: str
+    layers: tuple[int, ...]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, site: str) -> Tensor:
+        """The tensor of a site. Raises `CaptureError` naming the captured ones."""
+        if site not in self.data:
+            raise CaptureError(f"{site!r} was not captured; got {', '.join(self.data) or 'nothing'}. Add it to sites=.")
+        return self.data[site]
+
+    def __contains__(self, site: object) -> bool:
+        return site in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        """Number of queries."""
+        return len(self.label_scores)
+
+    @property
+    def label_probs(self) -> Float[Tensor, "query label"]:
+        """Softmax of the label scores over the labels."""
+        return torch.softmax(self.label_scores, dim=-1)
+
+    @property
+    def predictions(self) -> Tensor:
+        """Index of the likeliest label of each query, [query]."""
+        return self.label_scores.argmax(dim=-1)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file; everything comes back with `Activations.load`."""
+        meta = {"setting": self.setting, "layers": self.layers, "dims": self.dims, "meta": self.meta}
+        tensors = {**self.data, _LABELS: self.label_scores, "target_scores": self.target_scores}
+        write_safetensors(path, tensors, _KIND, _SCHEMA, meta)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Activations:
+        """Read what `save` wrote. Raises `FileError` for another file or a newer schema."""
+        data, _, meta = read_safetensors(path, _KIND, _SCHEMA)
+        labels, targets = data.pop(_LABELS), data.pop("target_scores")
+        dims = {name: tuple(axes) for name, axes in meta["dims"].items()}
+        return cls(data, dims, labels, targets, meta["setting"], tuple(meta["layers"]), meta["meta"])
+
+    def _rows(self) -> Mapping[str, str]:
+        return {
+            site: " × ".join(f"{axis} {n}" for axis, n in zip(self.dims[site], t.shape, strict=True))
+            for site, t in self.data.items()
+        }
+
+    def __repr__(self) -> str:
+        sites = "; ".join(f"{site}: {shape}" for site, shape in self._rows().items())
+        return f"Activations({self.setting}, {len(self)} queries, {sites})"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td><code>{escape(site)}</code></td><td>{escape(shape)}</td></tr>"
+            for site, shape in self._rows().items()
+        )
+        size = sum(t.numel() * t.element_size() for t in self.data.values()) / 1e6
+        head = f"<b>Activations</b> · {escape(self.setting)} · {len(self)} queries · {size:.1f} MB"
+        return f"{head}<table><thead><tr><th>site</th><th>shape</th></tr></thead><tbody>{rows}</tbody></table>"

@@ -1,0 +1,149 @@
+"""`capture`: states and predictions of every query, zero-shot or behind its demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from iclmech._base import CaptureError, Site, check_sites, track
+from iclmech.interventions import Intervention
+from iclmech.models import ICLModel
+from iclmech.tasks import PromptSet
+
+from ._activations import Activations
+from ._collect import ATTENTION, Collector, demonstration_dims, on_cpu, pad_last
+from ._labels import RunOptions
+from ._layout import DEMONSTRATION_POSITIONS, Position, Setting, demonstration_row, query_groups
+from ._run import Path, iter_run
+
+_EXTRA = ("context_scores", "context_pattern", "logits")
+
+
+def capture(
+    model: ICLModel,
+    prompts: PromptSet,
+    setting: Setting = "icl",
+    sites: Sequence[str] = ("attn_out", "resid_post", "attn_scores"),
+    position: Position = "prediction",
+    *,
+    layers: Sequence[int] | None = None,
+    interventions: Sequence[Intervention] = (),
+    match_positions: bool = False,
+    path: Path = "auto",
+    progress: bool = False,
+) -> Activations:
+    """Run every query and bring back states at one position of each, and the scores of the label words.
+
+    Parameters
+    ----------
+    setting: "icl", behind the query's demonstrations; "zs", behind BOS alone. Under an update in force
+        (`with update.applied(model)`), "zs" is the fine-tuned setting and is recorded as "ft:<hash>".
+    sites: any of `iclmech.capture.SITES`, and "context_scores", "context_pattern", "logits" on request.
+    position: "prediction", the token before the label; "label", the first token of the first label word, appended to
+        every query (the key axis is one longer); "forerunners" or "labels", every demonstration's, with an axis "position"
+        more; or a function of (query, context) that returns an index into the query's tokens.
+    layers: all by default.
+    interventions: changes to the pass (`iclmech.interventions`).
+    match_positions: give a zero-shot query the position ids that it has behind its demonstrations.
+    path: "auto", "cached" (demonstrations encoded once) or "uncached" (prompts run whole); they agree to rounding.
+
+    Returns `Activations`; memory beyond them does not grow with the number of queries.
+
+    Raises `CaptureError` for unknown settings, sites or positions, or prompts that do not fit the window.
+
+    Source: what is recorded follows Deutch et al. (NAACL 2024), section 3, and Dai et al. (arXiv 2212.10559).
+    """
+    if setting not in get_args(Setting):
+        raise CaptureError(
+            f"got setting={setting!r}; expected 'zs' or 'icl'. The fine-tuned setting is 'zs' under an update in force."
+        )
+    names = check_sites(sites, also=_EXTRA)
+    layers = _check_layers(model, layers)
+    if isinstance(position, str) and position in DEMONSTRATION_POSITIONS:
+        return _capture_demonstrations(model, prompts, setting, names, position, layers, interventions, path)
+    if not callable(position) and position not in ("prediction", "label"):
+        raise CaptureError(
+            f"got position={position!r}; expected 'prediction', 'label', 'forerunners', 'labels' or a function of (query, context)."
+        )
+    groups = list(query_groups(prompts, setting, position))
+    collector = Collector(model, prompts, names, layers, extra_key=position == "label")
+    for group in track(groups, f"capturing {setting}", enabled=progress):
+        first = len(prompts.contexts[group.context].tokens) if match_positions and setting == "zs" else None
+        run = RunOptions(interventions, path, first)
+        for chunk in iter_run(
+            model, group.prefix, group.rows, collector.recorded, layers=collector.run_layers, **run.keywords()
+        ):
+            collector.add(chunk, group)
+        collector.labels.other_tokens(group, run)
+    return collector.finish(_setting_name(model, setting), _meta(model, prompts, position, match_positions))
+
+
+def _capture_demonstrations(
+    model: ICLModel,
+    prompts: PromptSet,
+    setting: Setting,
+    names: tuple[Site, ...],
+    position: str,
+    layers: tuple[int, ...],
+    interventions: Sequence[Intervention],
+    path: Path,
+) -> Activations:
+    """States at the demonstrations: one pass per context, shared by its queries."""
+    if setting != "icl" or prompts.k == 0:
+        raise CaptureError(f"position={position!r} reads the demonstrations; it needs setting='icl' and k > 0.")
+    if {"attn_scores", "attn_pattern", "logits"} & set(names):
+        raise CaptureError(
+            f"with position={position!r} ask for 'context_scores' or 'context_pattern'; the query's own keys lie ahead."
+        )
+    predictions = capture(model, prompts, setting, (), layers=layers, interventions=interventions, path=path)
+    collected: dict[str, list[Tensor]] = {name: [] for name in names}
+    recorded = tuple(dict.fromkeys(ATTENTION.get(name, name) for name in names))
+    for context in prompts.contexts:
+        row = demonstration_row(context, position)
+        (chunk,) = iter_run(
+            model, context.tokens[:1], [row], recorded, layers=layers, interventions=interventions, path="uncached"
+        )
+        for name in names:
+            value = on_cpu(chunk.values[ATTENTION.get(name, name)][0])  # [at, layer, (head), ...]
+            per_head = name in ATTENTION
+            collected[name].append(value.permute(1, 2, 0, 3) if per_head else value.transpose(0, 1))
+    owner = torch.tensor([query.context for query in prompts.queries])
+    data = {name: pad_last(values, padded=name in ATTENTION)[owner] for name, values in collected.items()}
+    dims = {name: demonstration_dims(name) for name in names}
+    meta = _meta(model, prompts, position, False)
+    return Activations(
+        data, dims, predictions.label_scores, predictions.target_scores, predictions.setting, layers, meta
+    )
+
+
+def _check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, ...]:
+    n = model.shape.n_layers
+    if layers is None:
+        return tuple(range(n))
+    wrong = [layer for layer in layers if not -n <= layer < n]
+    if wrong or not len(layers):
+        raise CaptureError(f"got layers={list(layers)}; expected some of 0 to {n - 1} of {model.name}.")
+    return tuple(layer % n for layer in layers)
+
+
+def _setting_name(model: ICLModel, setting: Setting) -> str:
+    """An update in force makes the zero-shot setting the fine-tuned one; its hash stands in every name."""
+    if not model.applied:
+        return setting
+    update = "+".join(model.applied)
+    return f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}"
+
+
+def _meta(model: ICLModel, prompts: PromptSet, position: Position | str, matched: bool) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "task": prompts.task,
+        "k": prompts.k,
+        "position": position if isinstance(position, str) else getattr(position, "__name__", "function"),
+        "match_positions": matched,
+        "contexts": [query.context for query in prompts.queries],
+        "labels": [query.label for query in prompts.queries],
+    }
