@@ -1,121 +1,24 @@
-"""What a prompt is made of: typed spans, demonstrations, contexts, queries, and the set of them all."""
+"""The set of prompts that a measurement runs on, and its controls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from iclmech._base import PromptError, digest
 
-Role = Literal["bos", "template", "text", "forerunner", "label", "separator"]
-
-
-@dataclass(frozen=True)
-class Span:
-    """Tokens `start` (included) to `stop` (excluded), all of one role."""
-
-    role: Role
-    start: int
-    stop: int
-
-    def shifted(self, by: int) -> Span:
-        """The same span, `by` tokens to the right."""
-        return Span(self.role, self.start + by, self.stop + by)
-
-
-@dataclass(frozen=True)
-class Demonstration:
-    """One labelled example as an update sees it: BOS + input + label, without a separator.
-
-    Token i >= 1 of `tokens` is token `context_start + i - 1` of the context it stands in.
-    """
-
-    tokens: list[int]
-    label_span: tuple[int, int]  # of the label word, in `tokens`
-    spans: tuple[Span, ...]  # cover `tokens` without gap or overlap
-    context_start: int  # index in `Context.tokens` of the first token after BOS
-    text: str  # the fields of the example (several: joined by newlines)
-    label: int | None  # index into the task's label words; None where the target is free text
-    label_word: str
-    index: int  # row of `task.train`
-
-    def relabelled(self, label: int | None, label_word: str, label_tokens: Sequence[int]) -> Demonstration:
-        """The same input under another label."""
-        start = self.label_span[0]
-        stop = start + len(label_tokens)
-        return replace(
-            self,
-            tokens=[*self.tokens[:start], *label_tokens],
-            label_span=(start, stop),
-            spans=(*(s for s in self.spans if s.role != "label"), Span("label", start, stop)),
-            label=label,
-            label_word=label_word,
-        )
-
-
-@dataclass(frozen=True)
-class Context:
-    """What stands before a query under ICL: BOS + demonstrations, each followed by the separator; [BOS] when k=0.
-
-    The order of `demonstrations` is the order of the prompt *and* of the steps of an update.
-    """
-
-    tokens: list[int]
-    demonstrations: list[Demonstration]
-    label_words: list[str]
-    label_tokens: list[list[int]]  # tokens of " " + label word
-    spans: tuple[Span, ...]  # cover `tokens` without gap or overlap
-    separator: list[int]
-
-    @classmethod
-    def of(
-        cls,
-        demonstrations: Sequence[Demonstration],
-        *,
-        bos: int,
-        separator: Sequence[int],
-        label_words: Sequence[str],
-        label_tokens: Sequence[Sequence[int]],
-    ) -> Context:
-        """Join demonstrations in the order given; their `context_start` is set anew."""
-        tokens, spans, placed = [bos], [Span("bos", 0, 1)], []
-        for demonstration in demonstrations:
-            start = len(tokens)
-            placed.append(replace(demonstration, context_start=start))
-            tokens += demonstration.tokens[1:]
-            spans += [span.shifted(start - 1) for span in demonstration.spans if span.role != "bos"]
-            if separator:
-                spans.append(Span("separator", len(tokens), len(tokens) + len(separator)))
-                tokens += separator
-        words, word_tokens = list(label_words), [list(ids) for ids in label_tokens]
-        return cls(tokens, placed, words, word_tokens, tuple(spans), list(separator))
-
-    def with_demonstrations(self, demonstrations: Sequence[Demonstration]) -> Context:
-        """The same label words and separator around other demonstrations."""
-        return Context.of(
-            demonstrations,
-            bos=self.tokens[0],
-            separator=self.separator,
-            label_words=self.label_words,
-            label_tokens=self.label_tokens,
-        )
-
-
-@dataclass(frozen=True)
-class Query:
-    """One question: its own tokens, up to and with the prediction position (the forerunner).
-
-    They follow the context's tokens under ICL, and BOS alone under ZS and FT.
-    """
-
-    context: int  # which context it belongs to
-    tokens: list[int]
-    label: int | None  # index into the task's label words; None where the target is free text
-    target_tokens: list[int] | None  # tokens of " " + right answer; None where it is not known
-    text: str
-    spans: tuple[Span, ...]  # cover `tokens` without gap or overlap
-    index: int  # row of the split that the queries come from
+from . import _controls
+from ._fit import context_room
+from ._html import prompt_html
+from ._parts import (
+    Context as Context,
+    Demonstration as Demonstration,
+    Query as Query,
+    Role as Role,
+    Span as Span,
+)
+from ._tokens import PieceTokenizer
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,7 +64,9 @@ class PromptSet:
     @property
     def hash(self) -> str:
         """16 hex digits that depend on every token of every context and query, and on the label words."""
-        contexts = [[c.tokens, [d.tokens for d in c.demonstrations], c.label_words, c.label_tokens] for c in self.contexts]
+        contexts = [
+            [c.tokens, [d.tokens for d in c.demonstrations], c.label_words, c.label_tokens] for c in self.contexts
+        ]
         return digest(contexts, [[q.context, q.tokens, q.label, q.target_tokens] for q in self.queries])
 
     def sequence(self, query: int) -> list[int]:
@@ -182,34 +87,66 @@ class PromptSet:
         return replace(self, contexts=list(contexts), k=k, meta={**self.meta, **meta})
 
     def reordered(self, seed: int = 0) -> PromptSet:
-        """The same demonstrations of every context in another order. See `iclmech.tasks.reordered`."""
-        from ._controls import reordered
-
-        return reordered(self, seed)
+        """The same demonstrations of every context in another order, shared by ICL and update."""
+        return self.with_contexts(_controls.reordered(self.contexts, seed), control="reordered", control_seed=seed)
 
     def with_shuffled_labels(self, seed: int = 0) -> PromptSet:
-        """Labels permuted among the demonstrations of every context. See `iclmech.tasks.with_shuffled_labels`."""
-        from ._controls import with_shuffled_labels
-
-        return with_shuffled_labels(self, seed)
+        """Labels permuted among the demonstrations of every context; differs from before wherever it can."""
+        made = _controls.with_shuffled_labels(self.contexts, seed)
+        return self.with_contexts(made, control="shuffled_labels", control_seed=seed)
 
     def with_demonstrations_of(self, other: PromptSet) -> PromptSet:
-        """The demonstrations of another task before these queries. See `iclmech.tasks.with_demonstrations_of`."""
-        from ._controls import with_demonstrations_of
+        """The demonstrations of another task, with its label words, before these queries.
 
-        return with_demonstrations_of(self, other)
+        `other` is built with the same model. Its demonstrations keep its own label words; `contexts[c].label_words`, and so
+        the scoring of queries, stay those of this set. As many whole demonstrations as the window takes.
+
+        Raises:
+            PromptError: another BOS, that is another tokenizer.
+        """
+        if other.bos != self.bos:
+            raise PromptError(f"got prompts with BOS {other.bos}; expected {self.bos}. Build both with the same model.")
+        made = _controls.with_demonstrations_of(self.contexts, other.contexts, self._room(self.contexts))
+        return self._reading(
+            self.with_contexts(made, control="wrong_task", control_task=other.task), other.token_strings
+        )
 
     def with_unrelated_text(self, seed: int = 0, source: PromptSet | None = None) -> PromptSet:
-        """Contexts as long, of unrelated text. See `iclmech.tasks.with_unrelated_text`."""
-        from ._controls import with_unrelated_text
+        """Contexts of exactly the same lengths, of text without template, labels and separators; no demonstrations.
 
-        return with_unrelated_text(self, seed, source)
+        The text is that of `source` (built from another task with the same model), or, without it, this set's own text
+        tokens in random order.
+        """
+        sources = self.contexts if source is None else source.contexts
+        made = _controls.with_unrelated_text(self.contexts, sources, seed, shuffle=source is None)
+        prompts = self.with_contexts(made, control="unrelated_text", control_seed=seed)
+        return self._reading(prompts, {} if source is None else source.token_strings)
 
     def with_label_words(self, model: Any, label_words: Sequence[str]) -> PromptSet:
-        """The same prompts under other label words. See `iclmech.tasks.with_label_words`."""
-        from ._controls import with_label_words
+        """The same prompts under other label words, given in the order of the old ones; `model` as in `build_prompts`.
 
-        return with_label_words(self, model, label_words)
+        Raises:
+            PromptError: another number of words, words that cannot be told apart, or a context that outgrows the window.
+        """
+        tokenizer = PieceTokenizer.of(model)
+        made = _controls.with_label_words(self.contexts, label_words, tokenizer)
+        room, longest = self._room(made), max(len(c.tokens) for c in made)
+        if room is not None and longest > room:
+            raise PromptError(
+                f"with the label words {list(label_words)} a context has {longest} tokens, and {room} fit before the longest "
+                "query. Choose shorter words, or build the prompts with a smaller k."
+            )
+        answers = made[0].label_tokens
+        queries = [q if q.label is None else replace(q, target_tokens=list(answers[q.label])) for q in self.queries]
+        prompts = replace(self.with_contexts(made, control="label_words"), queries=queries)
+        return self._reading(prompts, tokenizer.strings([token for ids in answers for token in ids]))
+
+    def _room(self, contexts: Sequence[Context]) -> int | None:
+        return context_room(self.n_ctx, self.queries, [ids for context in contexts for ids in context.label_tokens])
+
+    @staticmethod
+    def _reading(prompts: PromptSet, strings: dict[int, str]) -> PromptSet:
+        return replace(prompts, token_strings={**strings, **prompts.token_strings})
 
     def __repr__(self) -> str:
         lengths = [len(c.tokens) for c in self.contexts]
@@ -220,6 +157,9 @@ class PromptSet:
         )
 
     def _repr_html_(self) -> str:
-        from ._html import prompt_set_html
-
-        return prompt_set_html(self)
+        if not self.queries:
+            return prompt_html(repr(self), [], [], {})
+        query = self.queries[0]
+        context = self.contexts[query.context]
+        spans = [*context.spans, *(span.shifted(len(context.tokens)) for span in query.spans)]
+        return prompt_html(repr(self), self.sequence(0), spans, self.token_strings)
