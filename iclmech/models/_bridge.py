@@ -139,7 +139,7 @@ class BridgeBackend:
         taken = {id(leaf.tensor) for leaf in self.key_value_leaves()}
         leaves = []
         for name, tensor in self._named():
-            if id(tensor) not in taken and tensor.requires_grad:
+            if id(tensor) not in taken and torch.is_floating_point(tensor):
                 number = re.search(r"\.(\d+)\.", name)
                 leaves.append(Leaf(name, int(number[1]) if number else None, "other", tensor, 1))
         return leaves

@@ -86,7 +86,7 @@ class HookedBackend:
     def other_leaves(self) -> list[Leaf]:
         taken, leaves = {id(leaf.tensor) for leaf in self.key_value_leaves()}, []
         for name, tensor in self.hooked.named_parameters():
-            if id(tensor) not in taken and tensor.requires_grad:
+            if id(tensor) not in taken and torch.is_floating_point(tensor):
                 parts = name.split(".")
                 leaves.append(Leaf(name, int(parts[1]) if parts[0] == "blocks" else None, "other", tensor, 1))
         return leaves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -69,6 +69,7 @@ class Capabilities:
     checks: tuple[tuple[str, str], ...] = ()
 
 
+@runtime_checkable
 class Backend(Protocol):
     """The face that `ICLModel` needs of a TransformerLens model."""
 
