@@ -140,6 +140,7 @@ def _setting_name(model: ICLModel, setting: Setting) -> str:
 def _meta(model: ICLModel, prompts: PromptSet, position: Position | str, matched: bool) -> dict[str, Any]:
     return {
         "model": model.name,
+        "dtype": str(model.dtype).removeprefix("torch."),
         "task": prompts.task,
         "k": prompts.k,
         "position": position if isinstance(position, str) else getattr(position, "__name__", "function"),

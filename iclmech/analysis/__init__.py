@@ -1,0 +1,6 @@
+"""Analysis: pure functions from activations to numbers (`metrics`), and what to make of the numbers (`statistics`)."""
+
+from __future__ import annotations
+
+from . import metrics as metrics, statistics as statistics
+from ._states import AnalysisError as AnalysisError
