@@ -1,0 +1,71 @@
+# `make run` and `make test` do all of their own set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VENV39 := .venv-tl39
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 pip install --quiet
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-tl39 check notebooks docs bench browser screenshots lock clean
+
+help: ## what there is
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: the lock file names the build that everything else is resolved against
+$(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
+	$(BIN)/$(PIP) -c requirements.lock torch
+	$(BIN)/$(PIP) -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/$(PIP) -c requirements.lock -e '.[dev,docs,notebooks]'
+	@touch $@
+
+$(VENV39)/.installed: pyproject.toml requirements-tl39.lock
+	$(PYTHON) -m venv $(VENV39)
+	$(VENV39)/bin/$(PIP) -c requirements-tl39.lock torch
+	$(VENV39)/bin/$(PIP) -c requirements-tl39.lock -e . pytest hypothesis
+	@touch $@
+
+run: $(VENV)/.installed ## the first result: icl-mini beside gradient descent, with controls
+	$(BIN)/iclmech compare --model icl-mini --task mini/sentiment --k 32 --out runs/first --force
+	$(BIN)/iclmech report runs/first --force
+
+test: $(VENV)/.dev ## all tests on the locked TransformerLens
+	$(BIN)/python -m pytest
+
+test-tl39: $(VENV39)/.installed ## the contract tests on TransformerLens 3.9, in an environment of their own
+	$(VENV39)/bin/python -m pytest -m contract
+
+check: $(VENV)/.dev ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+notebooks: $(VENV)/.dev ## execute the notebooks
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 -p no:cacheprovider -o addopts= notebooks
+
+docs: $(VENV)/.dev ## build the documentation, warnings are errors
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.dev ## speed and memory as ratios against named rivals
+	$(BIN)/python -m benchmarks
+
+browser: ## install Debian's Chromium for the browser tests
+	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then S=; else S=sudo; fi; $$S apt-get update -qq && $$S apt-get install -y -qq chromium chromium-driver >/dev/null; }
+
+screenshots: $(VENV)/.dev browser ## figures and report as PNG, in screenshots/
+	$(BIN)/python scripts/screenshots.py
+
+lock: $(VENV)/.dev $(VENV39)/.installed ## write the lock files anew from the environments
+	scripts/lock.sh $(VENV) requirements.lock
+	scripts/lock.sh $(VENV39) requirements-tl39.lock
+
+clean: ## remove environments and everything that was built
+	rm -rf $(VENV) $(VENV39) docs/_build screenshots .pytest_cache .ruff_cache

@@ -1,0 +1,68 @@
+"""The floors: a module imports only from floors below its own, or from its own package; files and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "iclmech"
+FLOORS = {
+    "_base": 1, "models": 2, "tasks": 2, "mini": 2, "interventions": 3, "capture": 4, "updates": 4, "analysis": 5,
+    "experiments": 6, "figures": 7, "report": 8, "cli": 9,
+}  # fmt: skip
+SAME_FLOOR = {("models", "mini"), ("tasks", "mini")}  # a shipped model and a shipped task are looked up by name
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def package(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(tree: ast.AST, path: Path) -> Iterator[str]:
+    """Packages of iclmech that a module imports, relative imports resolved."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(path.relative_to(ROOT.parent).with_suffix("").parts)
+            prefix = ".".join(base[: -node.level]) if node.level else ""
+            module = ".".join(filter(None, [prefix, node.module or ""]))
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "iclmech" and len(parts) > 1 and parts[1] in FLOORS:
+                yield parts[1]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path: Path):
+    here = package(path)
+    if here == "__init__":
+        return
+    assert here in FLOORS, f"{path} is in no room of the house"
+    for there in imported(ast.parse(path.read_text()), path):
+        if there != here and (here, there) not in SAME_FLOOR:
+            assert FLOORS[there] < FLOORS[here], f"{path.relative_to(ROOT)} ({FLOORS[here]}) imports {there} ({FLOORS[there]})"
+
+
+def _is_test_helper(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_small_and_quiet(path: Path):
+    text = path.read_text()
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno <= 70, f"{node.name} does not fit a screen"
+        assert not isinstance(node, ast.Assert), f"line {getattr(node, 'lineno', 0)}: raise an error that says how to fix it"
+        assert not _is_test_helper(node), f"line {getattr(node, 'lineno', 0)}: the library does not print"
