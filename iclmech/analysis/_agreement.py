@@ -24,8 +24,10 @@ def label_scores_of(acts: Scores) -> Float[Tensor, "query label"]:
 
 
 def predictions(acts: Scores) -> Int[Tensor, " query"]:
-    """The label with the highest score, -1 where the scores hold a NaN."""
+    """The label with the highest score, -1 where the scores hold a NaN or there are no label words."""
     scores = label_scores_of(acts)
+    if not scores.shape[1]:
+        return torch.full((len(scores),), -1)
     return torch.where(torch.isnan(scores).any(dim=-1), -1, scores.nan_to_num(-torch.inf).argmax(dim=-1))
 
 
@@ -49,10 +51,15 @@ def accuracy(acts: Scores, labels: Labels) -> Float[Tensor, ""]:
 
 
 def label_nll(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
-    """-log of the probability of the right label among the label words, in nats; NaN without a label."""
+    """Minus the score of the right label word: mean negative log-likelihood per token of the label, in nats.
+
+    Over the whole vocabulary, as in the loss of the updates; NaN without a label.
+    """
     scores = label_scores_of(acts)
     truth = _classes(labels, len(scores))
-    value = -scores.log_softmax(dim=-1).gather(1, truth.clamp(min=0)[:, None])[:, 0]
+    if not scores.shape[1]:
+        return torch.full(truth.shape, torch.nan)
+    value = -scores.gather(1, truth.clamp(min=0)[:, None])[:, 0]
     return torch.where(truth >= 0, value, torch.nan)
 
 

@@ -109,5 +109,5 @@ def test_bad_input_is_refused() -> None:
         statistics.clustered_mean(np.ones(3))
     with pytest.raises(AnalysisError, match="same clusters"):
         statistics.paired_contrast(np.ones((2, 3)), np.ones((3, 2)))
-    with pytest.raises(AnalysisError, match="level 1.5"):
+    with pytest.raises(AnalysisError, match=r"level 1\.5"):
         statistics.clustered_bootstrap(np.ones((2, 3)), level=1.5)
