@@ -23,7 +23,7 @@ class HookedBackend:
 
     kind = "HookedTransformer"
 
-    def __init__(self, model: Any, tokenizer: Any = None):
+    def __init__(self, model: Any, tokenizer: Any = None, biases: bool | None = None):
         self.hooked = model
         self.tokenizer = tokenizer if tokenizer is not None else model.tokenizer
         cfg = model.cfg
@@ -37,6 +37,7 @@ class HookedBackend:
             n_ctx=int(cfg.n_ctx),
         )
         self._grouped = self.shape.n_kv_heads != self.shape.n_heads
+        self._biases = _has_biases(model, "_" if self._grouped else "") if biases is None else biases
         model.eval()
 
     def point(self, site: str, layer: int) -> nn.Module | None:
@@ -78,6 +79,8 @@ class HookedBackend:
         prefix, leaves = "_" if self._grouped else "", []
         for layer, block in enumerate(self.hooked.blocks):
             for kind, name in (("k", "W_K"), ("k_bias", "b_K"), ("v", "W_V"), ("v_bias", "b_V")):
+                if name.startswith("b") and not self._biases:
+                    continue
                 name = prefix + name
                 tensor = block.attn._parameters[name]
                 leaves.append(Leaf(f"blocks.{layer}.attn.{name}", layer, kind, tensor, self.shape.n_kv_heads))  # type: ignore[arg-type]
@@ -119,9 +122,21 @@ class HookedBackend:
             cfg.seed, cfg.init_weights = None, True
             model = type(self.hooked)(cfg, self.tokenizer)
         device = next(self.hooked.parameters()).device
-        return HookedBackend(model.to(device), self.tokenizer)
+        return HookedBackend(model.to(device), self.tokenizer, self._biases)
 
     def shared_parts(self) -> Iterable[tuple[str, nn.Parameter]]:
         for name, tensor in self.hooked.named_parameters():
             if not name.startswith("blocks.") or ".ln1." in name or ".ln2." in name:
                 yield name, tensor
+
+
+def _has_biases(model: Any, prefix: str) -> bool:
+    """Whether key and value biases belong to the architecture: HookedTransformer fills in zeros where there are none.
+
+    Zeros in every layer of a model with RMS norms, or of GPT-Neo and GPT-J, are read as absent.
+    """
+    biases = [block.attn._parameters[f"{prefix}{name}"] for block in model.blocks for name in ("b_K", "b_V")]
+    if any(bool(bias.any()) for bias in biases):
+        return True
+    bare = str(getattr(model.cfg, "original_architecture", None)) in ("GPTNeoForCausalLM", "GPTJForCausalLM")
+    return not (bare or str(model.cfg.normalization_type).startswith("RMS"))
