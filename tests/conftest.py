@@ -90,3 +90,23 @@ def tiny_model(fresh_model: Callable[..., ICLModel]) -> Callable[..., ICLModel]:
         return loaded[key]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def native_model() -> Callable[..., ICLModel]:
+    """`native_model(tokenizer, **config)`: one of TransformerLens' own models (3 layers, learnt positions by default)."""
+
+    def build(tokenizer: Any, **config: Any) -> ICLModel:
+        from transformer_lens.config import TransformerBridgeConfig
+        from transformer_lens.model_bridge import TransformerBridge
+
+        from iclmech.models import ICLModel
+
+        sizes = {"d_model": 32, "d_head": 8, "n_heads": 4, "n_layers": 3, "n_ctx": 256, "d_vocab": len(tokenizer)}
+        kinds = {"d_mlp": 48, "act_fn": "gelu", "architecture": "TransformerLensNative", "normalization_type": "LN"}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            bridge = TransformerBridge.boot_native(TransformerBridgeConfig(**{**sizes, **kinds, **config}))
+        return ICLModel(bridge, "native", tokenizer)
+
+    return build

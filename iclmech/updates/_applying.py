@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
@@ -12,15 +13,26 @@ from torch import Tensor
 from iclmech._base import UpdateError
 from iclmech.models import ICLModel, Leaf
 
-from ._restore import write_back
+from ._restore import finish, write_back
 
-_base_hashes: WeakKeyDictionary[ICLModel, str] = WeakKeyDictionary()
-"""The hash of the weights below all updates, for models that have updates in force."""
+
+@dataclass(eq=False)
+class _Frame:
+    """One update in force: what the weights were before it, and the mark on the model."""
+
+    model_hash: str
+    saved: list[tuple[Tensor, Tensor]]
+    mark: contextlib.ExitStack
+
+
+_frames: WeakKeyDictionary[ICLModel, list[_Frame]] = WeakKeyDictionary()
+"""Updates in force by model, oldest first."""
 
 
 def base_hash(model: ICLModel) -> str:
     """The hash of the model's own weights, whatever updates are in force now."""
-    return _base_hashes[model] if model.applied else model.hash()
+    frames = _frames.get(model)
+    return frames[0].model_hash if frames else model.hash()
 
 
 @contextlib.contextmanager
@@ -30,14 +42,30 @@ def in_force(
     """W + ΔW inside; W restored bit for bit outside. The work of `WeightUpdate.applied`, which has the rules."""
     _check(model, own_hash, model_hash, requires)
     leaves = _leaves(model, deltas)
-    saved = [(leaf.tensor, leaf.tensor.detach().clone()) for leaf in leaves]
-    _base_hashes[model] = model_hash  # equal, or _check would have refused
+    frames = _frames.setdefault(model, [])
+    frame = _Frame(model_hash, [(leaf.tensor, leaf.tensor.detach().clone()) for leaf in leaves], contextlib.ExitStack())
     try:
-        with model.marked(own_hash):
-            _add(deltas, leaves)
-            yield
+        frames.append(frame)
+        frame.mark.enter_context(model.marked(own_hash))
+        _add(deltas, leaves)
+        yield
     finally:
-        write_back(saved)
+        in_order = frame not in frames or frames[-1] is frame
+        finish(lambda: _take_out(frames, frame))
+        if not in_order:
+            raise UpdateError(
+                f"update {own_hash} was taken out before those applied inside it, in the wrong order. All of them have "
+                "been taken out and the weights are as they were below it. Use nested with blocks."
+            )
+
+
+def _take_out(frames: list[_Frame], frame: _Frame) -> None:
+    """Undo every update down to `frame`; nothing where one below has taken it out already."""
+    while frame in frames:
+        top = frames[-1]
+        write_back(top.saved)
+        top.mark.close()
+        frames.remove(top)
 
 
 @torch.no_grad()

@@ -81,7 +81,7 @@ def gradient_descent(
     return run(model, prompts, plan, _step)
 
 
-def _step(learner: Learner, samples: list[Sample], clock: Clock) -> list[float]:
+def _step(learner: Learner, samples: list[Sample], clock: Clock) -> float:
     model, top = learner.model, learner.model.shape.n_layers - 1
     total: Gradients = {}
     losses: list[float] = []
@@ -97,4 +97,4 @@ def _step(learner: Learner, samples: list[Sample], clock: Clock) -> list[float]:
             total[name] = total[name] + share if name in total else share
     clock.check_gradients(learner, total)
     learner.step(total, clock.lr)
-    return [sum(losses) / len(losses)]
+    return sum(losses) / len(losses)

@@ -50,7 +50,7 @@ def loss_of(logits: Float[Tensor, "*layer counted d_vocab"], sample: Sample) -> 
     return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape).mean(-1)
 
 
-def samples_of(model: ICLModel, source: Source, loss: Loss) -> list[Sample]:
+def samples_of(model: ICLModel, source: Source, loss: str) -> list[Sample]:
     """The demonstrations of a `PromptSet` with one context, of a `Context`, or of a list, in their order.
 
     Each is its own sequence (BOS + input + label). `loss="all"` counts every token after BOS, "label" the label's.
@@ -73,7 +73,7 @@ def samples_of(model: ICLModel, source: Source, loss: Loss) -> list[Sample]:
     return [_sample(model, number, demo, loss) for number, demo in enumerate(demonstrations)]
 
 
-def _sample(model: ICLModel, number: int, demonstration: Demonstration, loss: Loss) -> Sample:
+def _sample(model: ICLModel, number: int, demonstration: Demonstration, loss: str) -> Sample:
     tokens, (start, stop) = list(demonstration.tokens), demonstration.label_span
     if not 1 <= start < stop <= len(tokens):
         raise UpdateError(

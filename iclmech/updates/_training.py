@@ -10,13 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from iclmech._base import UpdateError, provenance
+from iclmech._base import UpdateError, provenance, track
 from iclmech.models import ICLModel, Leaf, Selector
 
 from ._applying import base_hash
 from ._layout import KINDS, layout_of
-from ._restore import write_back
-from ._sequences import Loss, Sample, Source, check_rates, digest_of, samples_of
+from ._restore import finish, write_back
+from ._sequences import Sample, Source, check_rates, digest_of, samples_of
 from ._weight_update import WeightUpdate
 
 Batch = Literal["one", "full"]
@@ -72,7 +72,12 @@ class Learner:
 def learning(model: ICLModel, leaves: list[Leaf]) -> Iterator[Learner]:
     """Only `leaves` require gradients and dropout is off inside; weights, flags and modes are restored on every way out."""
     module: nn.Module = model.hooked
-    learner = Learner(model, leaves)
+    with torch.inference_mode(False), torch.enable_grad():
+        learner = Learner(model, leaves)
+        yield from _with_state_kept(module, leaves, learner)
+
+
+def _with_state_kept(module: nn.Module, leaves: list[Leaf], learner: Learner) -> Iterator[Learner]:
     flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     flags += [(leaf.tensor, leaf.tensor.requires_grad) for leaf in leaves]
     modes = [(part, part.training) for part in module.modules()]
@@ -82,16 +87,17 @@ def learning(model: ICLModel, leaves: list[Leaf]) -> Iterator[Learner]:
             parameter.requires_grad_(False)
         for leaf in leaves:
             leaf.tensor.requires_grad_(True)
-        with torch.inference_mode(False), torch.enable_grad():
-            yield learner
+        yield learner
     finally:
-        try:
+
+        def restore() -> None:
             write_back([(leaf.tensor, learner.originals[leaf.name]) for leaf in leaves])
-        finally:
             for parameter, flag in flags:
                 parameter.requires_grad_(flag)
             for part, mode in modes:
                 part.training = mode
+
+        finish(restore)
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ def _finite(value: float) -> bool:
     return value - value == 0.0
 
 
-Step = Callable[[Learner, list[Sample], Clock], list[float]]
+Losses = float | list[float]  # of one step; layer by layer where layers have losses of their own
+Step = Callable[[Learner, list[Sample], Clock], Losses]
 """Takes the samples of one step, changes the weights through the learner, returns the losses before the change."""
 
 
@@ -139,9 +146,9 @@ class Plan:
 
     method: str
     lr: float | Sequence[float]
-    loss: Loss
+    loss: str  # checked by samples_of
     parameters: Selector
-    batch: Batch
+    batch: str  # checked by run
     epochs: int
     progress: bool
     blocks_only: bool = False
@@ -175,18 +182,18 @@ def run(model: ICLModel, source: Source, plan: Plan, step: Step) -> WeightUpdate
 
 def _train(
     model: ICLModel, samples: list[Sample], leaves: list[Leaf], plan: Plan, lr: float, step: Step
-) -> tuple[dict[str, Tensor], list[list[float]]]:
+) -> tuple[dict[str, Tensor], list[Losses]]:
     """ΔW on the CPU, and the losses before every step."""
     groups = ([samples] if plan.batch == "full" else [[sample] for sample in samples]) * plan.epochs
-    losses: list[list[float]] = []
+    losses: list[Losses] = []
     with learning(model, leaves) as learner:
-        for number, group in enumerate(_tracked(groups, f"{plan.method} lr={lr:g}", plan.progress)):
+        for number, group in enumerate(track(groups, f"{plan.method}, lr {lr:g}", enabled=plan.progress)):
             losses.append(step(learner, group, Clock(number, len(groups), lr)))
         deltas = {name: delta.detach().to("cpu", copy=True) for name, delta in learner.deltas.items()}
     return deltas, losses
 
 
-def _meta(model: ICLModel, samples: list[Sample], plan: Plan, lr: float, losses: list[list[float]]) -> dict[str, Any]:
+def _meta(model: ICLModel, samples: list[Sample], plan: Plan, lr: float, losses: list[Losses]) -> dict[str, Any]:
     return {
         "method": plan.method,
         "lr": lr,
@@ -202,13 +209,3 @@ def _meta(model: ICLModel, samples: list[Sample], plan: Plan, lr: float, losses:
         "requires": list(model.applied),
         "provenance": provenance(model=model.name, dtype=str(model.dtype), device=str(model.device)),
     }
-
-
-def _tracked(groups: list[list[Sample]], description: str, progress: bool) -> Iterator[list[Sample]]:
-    if not progress:
-        yield from groups
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(groups, description=description, console=Console(stderr=True), transient=True)

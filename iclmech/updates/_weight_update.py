@@ -111,7 +111,7 @@ class WeightUpdate:
 
     # -- arithmetic -----------------------------------------------------------------------------------------------
 
-    def scaled(self, factor: float) -> WeightUpdate:
+    def scaled(self, factor: float | int) -> WeightUpdate:
         """factor · ΔW."""
         if not math.isfinite(factor):
             raise UpdateError(f"got factor={factor}; expected a finite number.")

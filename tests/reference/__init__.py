@@ -8,8 +8,13 @@ from ._models import (
     canonical as canonical,
     load_plain as load_plain,
     make_tokenizer as make_tokenizer,
+    parameter_of as parameter_of,
     readout as readout,
     save_tiny as save_tiny,
 )
 from ._record import record as record, sim_am as sim_am, sim_aou as sim_aou
-from ._train import gradient_descent as gradient_descent, layer_causal_gd as layer_causal_gd
+from ._train import (
+    gradient_descent as gradient_descent,
+    layer_causal_gd as layer_causal_gd,
+    with_delta as with_delta,
+)

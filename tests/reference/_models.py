@@ -93,6 +93,8 @@ def save_tiny(family: str, path: Path, n_layers: int = 3, seed: int = 0) -> None
     generator = torch.Generator().manual_seed(1000 * seed + FAMILIES.index(family))
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
+        if family == "gpt_neo" and "q_proj" in name:
+            noise *= D_HEAD**-0.5  # no scale in its attention, so its trained queries are small
         norm_weight = parameter.ndim == 1 and name.endswith("weight")
         with torch.no_grad():
             parameter.copy_(1 + 0.1 * noise if norm_weight else 0.2 * noise)

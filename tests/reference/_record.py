@@ -52,12 +52,20 @@ def _queries_and_keys(model: Any, module: Any, x: Tensor) -> tuple[Tensor, Tenso
     return q, torch.stack([k[head // repeats] for head in range(N_HEADS)]), D_HEAD**-0.5
 
 
+def _visible(model: Any, layer: int, n: int) -> Tensor:
+    """`[query, key]`: causal, and within the window where the layer is a local one."""
+    kinds = getattr(model.config, "attention_layers", None) or ["global"] * (layer + 1)
+    window = model.config.window_size if kinds[layer] == "local" else n
+    distance = torch.arange(n)[:, None] - torch.arange(n)[None]
+    return (distance >= 0) & (distance < window)
+
+
 @torch.no_grad()
 def record(model: Any, tokens: Sequence[int], n_own: int, position: int = -1) -> dict[str, Tensor]:
     """Run the full prompt once and read at `position`:
 
     attn_out, resid_post `[layer, d_model]`; scores, pattern `[layer, head, n_own]` against the last `n_own` tokens;
-    all_scores `[layer, head, token]`; logits `[vocabulary]`.
+    all_scores, all_patterns `[layer, head, token]`; logits `[vocabulary]`. Scores are NaN where attention is masked.
     """
     family, seen = family_of(model), {}
     handles = []
@@ -71,7 +79,8 @@ def record(model: Any, tokens: Sequence[int], n_own: int, position: int = -1) ->
             q, k, scale = _queries_and_keys(model, module, x)
             seen["attn_out", layer] = output[0][0]
             seen["pattern", layer] = output[1][0]
-            seen["scores", layer] = torch.einsum("hqd,hkd->hqk", q, k) * scale
+            scores = torch.einsum("hqd,hkd->hqk", q, k) * scale
+            seen["scores", layer] = torch.where(_visible(model, layer, len(x)), scores, torch.nan)
 
         handles.append(block.register_forward_hook(on_block))
         handles.append(attention(block, family).register_forward_hook(on_attention, with_kwargs=True))
@@ -120,7 +129,7 @@ def sim_aou(zs: Sequence[dict], icl: Sequence[dict], ft: Sequence[dict]) -> np.n
 
 
 def sim_am(zs: Sequence[dict], icl: Sequence[dict], ft: Sequence[dict]) -> np.ndarray:
-    """`[query, layer, head]` from recordings of the same queries in the three settings."""
+    """`[query, layer, head]` from recordings of the same queries in the three settings, over the keys that are seen."""
     out = []
     for z, i, f in zip(zs, icl, ft, strict=True):
         n_layers, n_heads = z["scores"].shape[:2]
@@ -128,6 +137,8 @@ def sim_am(zs: Sequence[dict], icl: Sequence[dict], ft: Sequence[dict]) -> np.nd
         for layer in range(n_layers):
             for head in range(n_heads):
                 az, ai, af = (r["scores"][layer, head].double().numpy() for r in (z, i, f))
+                seen = ~np.isnan(az)
+                az, ai, af = az[seen], ai[seen], af[seen]
                 table[layer, head] = _cosine(ai - az, af - az)
         out.append(table)
     return np.array(out)

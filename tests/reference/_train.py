@@ -118,3 +118,11 @@ def layer_causal_gd(
         if order == "simultaneous":
             _step(model, gradients, lr)
     return _difference(_values(model), before)
+
+
+@torch.no_grad()
+def with_delta(model: Any, delta: Delta) -> Any:
+    """A copy of `model` whose weights are moved by `delta`."""
+    model = copy.deepcopy(model)
+    _step(model, delta, lr=-1.0)
+    return model
