@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from ._errors import CaptureError
 
@@ -15,7 +15,7 @@ SITES: tuple[Site, ...] = get_args(Site)
 resid_mid, mlp_out, resid_post."""
 
 
-def check_sites(sites: Iterable[str], also: Iterable[str] = ()) -> tuple[Site, ...]:
+def check_sites(sites: Iterable[str], also: Iterable[str] = ()) -> tuple[str, ...]:
     """Return `sites` as a tuple; raise `CaptureError` naming the first one that is not a site (or one of `also`)."""
     if isinstance(sites, str):
         sites = (sites,)
@@ -24,4 +24,4 @@ def check_sites(sites: Iterable[str], also: Iterable[str] = ()) -> tuple[Site, .
     for name in names:
         if name not in allowed:
             raise CaptureError(f"got the site {name!r}; expected one of {', '.join(allowed)}.")
-    return cast("tuple[Site, ...]", names)
+    return names

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from iclmech._base import CaptureError, Site, check_sites, track
+from iclmech._base import CaptureError, check_sites, track
 from iclmech.interventions import Intervention
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
@@ -85,7 +85,7 @@ def _capture_demonstrations(
     model: ICLModel,
     prompts: PromptSet,
     setting: Setting,
-    names: tuple[Site, ...],
+    names: tuple[str, ...],
     position: str,
     layers: tuple[int, ...],
     interventions: Sequence[Intervention],

@@ -34,7 +34,7 @@ class RunOptions:
         return {"interventions": self.interventions, "path": self.path, "first_position": self.first_position}
 
 
-def log_probs(model: ICLModel, resid: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vocab"]:
+def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_vocab"]:
     """Log-probabilities of the next token after final residual states, float32 at least."""
     logits = model.readout(resid)
     return torch.log_softmax(logits.float() if logits.dtype.itemsize < 4 else logits, dim=-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from iclmech._base import CaptureError
@@ -31,7 +31,7 @@ def query_groups(prompts: PromptSet, setting: Setting, position: Position) -> It
     for number, context in enumerate(prompts.contexts):
         mine = [j for j, query in enumerate(prompts.queries) if query.context == number]
         if mine:
-            rows = [_query_row(prompts.queries[j], context, position) for j in mine]
+            rows = [replace(_query_row(prompts.queries[j], context, position), query=j) for j in mine]
             yield Group(prefix_of(prompts, context, setting), rows, mine, number)
 
 
@@ -79,4 +79,4 @@ def continuations(group: Group, prompts: PromptSet) -> Iterator[tuple[Row, Conti
         for label, tokens in answers:
             if len(tokens) > 1:
                 at = tuple(range(len(query.tokens), len(query.tokens) + len(tokens) - 1))
-                yield Row([*query.tokens, *tokens[:-1]], at), Continuation(j, label, list(tokens[1:]))
+                yield Row([*query.tokens, *tokens[:-1]], at, j), Continuation(j, label, list(tokens[1:]))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iclmech._base import CaptureError
-from iclmech.interventions import Intervention, Layout
+from iclmech.interventions import Intervention, Layout, all_split, specs_of
 from iclmech.models import ICLModel
 
 from ._record import Recorder, prefix_key_specs
@@ -22,10 +22,14 @@ _BUDGET = 256 * 2**20  # bytes of keys, values and attention that one chunk may 
 
 @dataclass(frozen=True)
 class Row:
-    """One row after the prefix: token ids or embeddings, and the positions in it (own indices) that are recorded."""
+    """One row after the prefix: token ids or embeddings, and the positions in it (own indices) that are recorded.
+
+    `query`: which query of the prompt set it is, where it is one (interventions ask for it).
+    """
 
     tokens: Sequence[int] | Float[Tensor, "position d_model"]
     at: tuple[int, ...]
+    query: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def iter_run(
     rows: what follows, of any lengths; all recorded at equally many positions.
     sites: names of `iclmech.capture.SITES`.
     layers: all of them by default.
-    interventions: applied to every pass; the prompts are then run whole.
+    interventions: applied to every pass; the prompts are then run whole, except under cuts of attention edges that act
+        on the prefix and on the rows apart.
     path: "cached" encodes the prefix once, "uncached" runs prompts whole; "auto" caches where the self-check found it
         right, the prefix is worth it, and neither interventions nor hooks of the user are in the way.
     first_position: position id of each row's first token; its place in the prompt by default.
@@ -75,7 +80,7 @@ def iter_run(
     cached = _use_cache(model, prefix, rows, interventions, path, first_position)
     order = sorted(range(len(rows)), key=lambda n: len(rows[n].tokens))
     with torch.set_grad_enabled(grad):
-        state = _Prefix(model, prefix, layers, "attn_scores" in sites) if cached else None
+        state = _Prefix(model, prefix, layers, "attn_scores" in sites, interventions) if cached else None
         size = chunk_rows(model, len(prefix), max((len(row.tokens) for row in rows), default=1))
         for start in range(0, len(order), size):
             index = tuple(order[start : start + size])
@@ -96,10 +101,19 @@ def chunk_rows(model: ICLModel, prefix: int, own: int) -> int:
 class _Prefix:
     """A prefix encoded once, and its keys where scores are computed from them."""
 
-    def __init__(self, model: ICLModel, tokens: Sequence[int], layers: Sequence[int], scores: bool):
+    def __init__(
+        self,
+        model: ICLModel,
+        tokens: Sequence[int],
+        layers: Sequence[int],
+        scores: bool,
+        interventions: Sequence[Intervention],
+    ):
         self.keys: dict[int, Tensor] = {}
         ids = torch.tensor(list(tokens), device=model.device)
-        with model.hooks(prefix_key_specs(model, layers, self.keys) if scores else []):  # type: ignore[arg-type]
+        layout = Layout(len(tokens), (0,), (-1,), tuple(tokens), ((),), (None,))
+        specs = specs_of(model, layout, interventions)
+        with model.hooks([*specs, *(prefix_key_specs(model, layers, self.keys) if scores else [])]):
             self.cache = model.backend.prefix(ids)
 
 
@@ -119,8 +133,10 @@ def _run_chunk(
     offset = 0 if state else len(prefix)
     at = torch.tensor([row.at for row in rows], dtype=torch.long) + offset
     recorder = Recorder(model, sites, layers, at, state.keys if state else {})
-    layout = Layout(len(prefix), lengths, index)
-    specs = [spec for change in interventions for spec in change(model, layout)]
+    ids = tuple(None if torch.is_tensor(row.tokens) else tuple(row.tokens) for row in rows)
+    queries = tuple(row.query for row in rows)
+    layout = Layout(len(prefix), lengths, index, tuple(prefix), ids, queries, cached=state is not None)
+    specs = specs_of(model, layout, interventions)
     positions = None
     if first_position is not None:
         own = torch.arange(max(lengths)) + first_position
@@ -174,7 +190,8 @@ def _use_cache(
 ) -> bool:
     if path not in ("auto", "cached", "uncached"):
         raise CaptureError(f"got path={path!r}; expected 'auto', 'cached' or 'uncached'.")
-    in_the_way = "interventions are placed" if interventions else "positions are shifted" if first is not None else ""
+    in_the_way = "" if all_split(model, interventions) else "interventions are placed"
+    in_the_way = in_the_way or ("positions are shifted" if first is not None else "")
     in_the_way = in_the_way or (
         "" if model.capabilities.cache else "the self-check found no cache that is right on this model"
     )

@@ -86,6 +86,10 @@ class BridgeBackend:
         more: dict[str, Any] = {}
         if positions is not None:
             more["position_ids"] = positions
+            if (
+                not self.native
+            ):  # without a mask, transformers takes a jump of the positions for the start of another text
+                more["attention_mask"] = torch.ones_like(positions)
         if cache is not None:
             more["past_key_values"] = cache
         elif not self.native:

@@ -23,7 +23,7 @@ def list_models() -> list[str]:
     try:
         from iclmech.mini import list_mini_models
     except ImportError:  # TEMPORARY
-        return ['icl-mini']
+        return ["icl-mini"]
     return list_mini_models()
 
 
