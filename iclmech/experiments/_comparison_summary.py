@@ -1,0 +1,116 @@
+"""From the arrays of a comparison to one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from iclmech._base import ICLMechError
+from iclmech.analysis.statistics import seed_spread
+
+KINDS = ("setting", "comparison")
+COLUMNS = (
+    *("measure", "kind", "name", "variant", "lr", "lr_value", "mean", "low", "high"),
+    *("seed_sd", "seed_low", "seed_high", "n_seeds", "masked"),
+)
+
+
+def measures_of(means: xr.Dataset) -> dict[str, str]:
+    """Measure → "setting" or "comparison", in the order of the dataset."""
+    return {
+        str(name): str(array.dims[0])
+        for name, array in means.data_vars.items()
+        if f"{name}_overall" in means and array.dims[0] in KINDS
+    }
+
+
+def update_of(name: str, updates: Sequence[str]) -> str | None:
+    """Which update a comparison (`gd:random_update`), a setting (`ft:gd`) or a contrast rests on; None if on none."""
+    plain = name.removeprefix("ft:")
+    found = [u for u in updates if plain == u or plain.startswith((f"{u}:", f"{u} "))]
+    return max(found, key=len, default=None)
+
+
+def summary_table(means: xr.Dataset, measures: Sequence[str] | None) -> pd.DataFrame:
+    """See `Comparison.summary`. Raises `ICLMechError` for a measure that is not there."""
+    known = measures_of(means)
+    for name in measures or ():
+        if name not in known:
+            raise ICLMechError(f"got the measure {name!r}; this comparison holds {', '.join(known)}.")
+    chosen = {name: known[name] for name in (known if measures is None else measures)}
+    rows: list[dict[str, Any]] = []
+    for name, kind in chosen.items():
+        rows += _overall_rows(means, name, kind)
+        rows += _contrast_rows(means, name)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _lr(means: xr.Dataset, name: str, position: int) -> dict[str, Any]:
+    update = update_of(name, [str(u) for u in means["update"].values])
+    if update is None:
+        return {"lr": position, "lr_value": np.nan}
+    return {"lr": position, "lr_value": float(means["lr_value"].sel(update=update).values[position])}
+
+
+def _numbers(mean: xr.DataArray, ci: xr.DataArray, by_seed: xr.DataArray) -> dict[str, Any]:
+    values = np.asarray(by_seed.values, dtype=float)
+    t, sd = seed_spread(values)
+    low, high = (float(v) for v in ci.values)
+    return {
+        "mean": float(mean),
+        "low": low,
+        "high": high,
+        "seed_sd": float(sd),
+        "seed_low": float(t.low),
+        "seed_high": float(t.high),
+        "n_seeds": int((~np.isnan(values)).sum()),
+    }
+
+
+def _varies(means: xr.Dataset, name: str) -> bool:
+    """Whether a number depends on the learning rate; one that does not is listed once."""
+    return update_of(name, [str(u) for u in means["update"].values]) is not None
+
+
+def _overall_rows(means: xr.Dataset, measure: str, kind: str) -> Iterator[dict[str, Any]]:
+    mean, ci, by_seed = (means[f"{measure}_overall{s}"] for s in ("", "_ci", "_by_seed"))
+    masked = means[f"{measure}_n_masked"].mean([d for d in means[measure].dims if d not in (kind, "variant", "lr")])
+    for name in (str(n) for n in means[kind].values):
+        for variant in (str(v) for v in means["variant"].values):
+            for position in range(means.sizes["lr"] if _varies(means, name) else 1):
+                at = {kind: name, "variant": variant}
+                if np.isnan(mean.sel(at)[{"lr": position}]) and np.isnan(masked.sel(at)[{"lr": position}]):
+                    continue
+                yield {
+                    "measure": measure,
+                    "kind": kind,
+                    "name": name,
+                    "variant": variant,
+                    **_lr(means, name, position),
+                    **_numbers(*(a.sel(at)[{"lr": position}] for a in (mean, ci, by_seed))),
+                    "masked": float(masked.sel(at)[{"lr": position}]) / float(means.attrs["n_queries"]),
+                }
+
+
+def _contrast_rows(means: xr.Dataset, measure: str) -> Iterator[dict[str, Any]]:
+    if f"{measure}_contrast" not in means:
+        return
+    mean, ci, by_seed = (means[f"{measure}_contrast{s}"] for s in ("", "_ci", "_by_seed"))
+    for name in (str(n) for n in means["contrast"].values):
+        for position in range(means.sizes["lr"]):
+            at = {"contrast": name}
+            if np.isnan(mean.sel(at)[{"lr": position}]):
+                continue
+            yield {
+                "measure": measure,
+                "kind": "contrast",
+                "name": name,
+                "variant": str(means["contrast_variant"].sel(at).item()),
+                **_lr(means, name, position),
+                **_numbers(*(a.sel(at)[{"lr": position}] for a in (mean, ci, by_seed))),
+                "masked": np.nan,
+            }
