@@ -60,23 +60,31 @@ def _read_jsonl(path: Path) -> Rows:
 
 
 def _read_csv(path: Path) -> Rows:
-    reader = csv.DictReader(io.StringIO("\n".join(_text_lines(path)), newline=""), strict=True)
+    reader = csv.reader(io.StringIO("\n".join(_text_lines(path)), newline=""), strict=True)
+    header: list[str] = []
     records: list[tuple[int, Any]] = []
-    try:
-        for record in reader:
-            number = reader.line_num
-            if None in record:
-                raise TaskError(
-                    f"{path}, line {number}: got more cells than the header has ({reader.fieldnames}). "
-                    "Put texts that hold commas between double quotes."
-                )
-            records.append((number, {key: value for key, value in record.items() if value is not None}))
-    except csv.Error as error:
-        raise TaskError(
-            f"{path}, line {reader.line_num}: not CSV ({error}); expected a header and one row for each example. "
-            "Check quotes and commas near that line."
-        ) from error
-    return Rows(str(path), records, "line", all_text=True)
+    while True:
+        number = reader.line_num + 1  # where the row starts: a quoted cell may hold newlines
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise TaskError(
+                f"{path}, line {number}: not CSV ({error}); expected a header and one row for each example. "
+                "Check the quotes and commas of the row that starts there."
+            ) from error
+        if cells is None:
+            return Rows(str(path), records, "line", all_text=True)
+        if not cells:
+            continue
+        if not header:
+            header = cells
+        elif len(cells) > len(header):
+            raise TaskError(
+                f"{path}, line {number}: got {len(cells)} cells, more than the header has ({header}). "
+                "Put texts that hold commas between double quotes."
+            )
+        else:
+            records.append((number, dict(zip(header, cells, strict=False))))
 
 
 def _read_parquet(path: Path) -> Rows:

@@ -93,7 +93,9 @@ def _mini(name: str, data: Any, options: Mapping[str, Any]) -> Task:
         raise TaskError(f"got {name!r}; the shipped tasks are {list(MINI_TASKS)}.")
     if data is not None:
         raise TaskError(f"got data={data!r} for the shipped task {name!r}, which brings its own; leave data out.")
-    return Task.from_records(**{**mini_task_spec(name), **options})
+    spec = mini_task_spec(name)
+    own = {key: getattr(spec, key) for key in ("template", "label_words", "label_names", "description", "label_pool")}
+    return Task.from_records(spec.train, spec.test, **{"name": name, **own, **options})
 
 
 def _preset(name: str, data: Any, test: Any, columns: Mapping[str, str] | None, options: dict[str, Any]) -> Task:

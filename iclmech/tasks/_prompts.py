@@ -276,7 +276,9 @@ class _Build:
         starts = dict.fromkeys(shared_start(c.label_words, c.label_tokens) for c in contexts)
         notes = [note for note in starts if note]
         if self.separator and not self.separator_tokens and k:
-            notes.append(f"The separator {self.separator!r} has no tokens, so demonstrations follow each other directly.")
+            notes.append(
+                f"The separator {self.separator!r} has no tokens, so demonstrations follow each other directly."
+            )
         window = f"the window of {self.tokenizer.n_ctx} tokens"
         if self.long_queries or self.long_demonstrations:
             notes.append(

@@ -102,8 +102,8 @@ class Task:
     @classmethod
     def from_records(
         cls,
-        train: Sequence[Mapping[str, Any]] | Rows,
-        test: Sequence[Mapping[str, Any]] | Rows,
+        train: Sequence[Any] | Rows,
+        test: Sequence[Any] | Rows,
         template: str = "{text}\nLabel:",
         label_words: Sequence[str] | Mapping[str, str] | None = None,
         name: str = "task",

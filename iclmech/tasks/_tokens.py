@@ -70,7 +70,13 @@ class PieceTokenizer:
             )
         if isinstance(model, PieceTokenizer):
             made = cls(
-                model._tokenize, bos=model.bos, eos=model.eos, unk=model.unk, n_ctx=model.n_ctx, name=model.name, read=model._read
+                model._tokenize,
+                bos=model.bos,
+                eos=model.eos,
+                unk=model.unk,
+                n_ctx=model.n_ctx,
+                name=model.name,
+                read=model._read,
             )
         elif hasattr(model, "encode") and hasattr(model, "eos_token_id"):
             made = cls._of_tokenizer(model)
