@@ -6,6 +6,7 @@ query; NaN marks a masked entry and is left out of means, never counted as a val
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,20 @@ def clustered_mean(values: ArrayLike) -> np.ndarray:
 
 def _counts(n: int, n_boot: int, generator: np.random.Generator) -> np.ndarray:
     """How often each of `n` is drawn in each replicate, [replicate, n]."""
-    return generator.multinomial(n, np.full(n, 1 / n), size=n_boot).astype(np.float64)
+    drawn = generator.integers(n, size=(n_boot, n)) + n * np.arange(n_boot)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=n_boot * n).reshape(n_boot, n).astype(np.float64)
+    counts.flags.writeable = False
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _draws(clusters: int, items: int, n_boot: int, seed: int, crossed: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Weights of the clusters [replicate, cluster], and of the items in each cluster [replicate, item]."""
+    generator = np_rng(seed, f"bootstrap {clusters} {items} {crossed}")
+    weights = _counts(clusters, n_boot, generator)
+    if crossed:
+        return weights, [_counts(items, n_boot, generator)] * clusters
+    return weights, [_counts(items, n_boot, generator) for _ in range(clusters)]
 
 
 def bootstrap_means(
@@ -70,14 +84,10 @@ def bootstrap_means(
     present = ~np.isnan(flat)
     filled = np.where(present, flat, 0.0)
     complete = bool(present.all())
-    generator = np_rng(seed, f"bootstrap {n_clusters} {n_items} {crossed}")
-    weight = _counts(n_clusters, n_boot, generator)
+    weight, item_weights = _draws(n_clusters, n_items, n_boot, seed, crossed)
     total = np.zeros((n_boot, flat.shape[-1]))
     count = np.zeros((n_boot, flat.shape[-1]))
-    items = _counts(n_items, n_boot, generator)
-    for cluster in range(n_clusters):
-        if cluster and not crossed:
-            items = _counts(n_items, n_boot, generator)
+    for cluster, items in enumerate(item_weights):
         sums = items @ filled[cluster]
         mean = sums / n_items if complete else _ratio(sums, items @ present[cluster].astype(np.float64))
         drawn = weight[:, cluster, None] * ~np.isnan(mean)
