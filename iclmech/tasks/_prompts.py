@@ -273,8 +273,8 @@ class _Build:
 
     def notes(self, k: int, n_queries: int, contexts: Sequence[Context], queries: Sequence[Query]) -> list[str]:
         """What the user must know, in sentences."""
-        starts = dict.fromkeys(shared_start(c.label_words, c.label_tokens) for c in contexts)
-        notes = [note for note in starts if note]
+        starts = [note for c in contexts if (note := shared_start(c.label_words, c.label_tokens))]
+        notes = starts[:1]
         if self.separator and not self.separator_tokens and k:
             notes.append(
                 f"The separator {self.separator!r} has no tokens, so demonstrations follow each other directly."

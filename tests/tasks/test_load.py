@@ -46,7 +46,9 @@ def test_subj_comes_out_right_whatever_the_numbers(tmp_path: Path, numbers: tupl
 
 def test_disagreeing_names_raise(tmp_path: Path) -> None:
     rows = [{"text": "a", "label": 0, "label_name": "objective"}, {"text": "b", "label": 1, "label_name": "positive"}]
-    with pytest.raises(TaskError, match=r"train\.jsonl, line 2: unknown label 'positive'; expected one of \['objective'"):
+    with pytest.raises(
+        TaskError, match=r"train\.jsonl, line 2: unknown label 'positive'; expected one of \['objective'"
+    ):
         load_task("subj", data=write(tmp_path, rows))
     rows[1]["label_name"] = "subjective"
     with pytest.raises(TaskError, match=r"test\.jsonl, line 1: label 0 is called 'subjective' here"):
@@ -69,7 +71,7 @@ def test_real_records_keep_their_names(shared_data: Callable[[str], Path], name:
         rows = [json.loads(line) for line in (path / f"{split}.jsonl").read_text().splitlines()]
         answers = [task.answer(e) for e in getattr(task, split)]
         pairs = Counter((row["label_name"], answer) for row, answer in zip(rows, answers, strict=True))
-        assert {n: a for n, a in pairs} == {n: PRESETS[name].words[n] for n, _ in pairs}
+        assert dict(pairs.keys()) == {n: PRESETS[name].words[n] for n, _ in pairs}
         assert len(pairs) == len(task.label_words)
 
 
@@ -117,7 +119,7 @@ def test_default_templates_name_all_fields(tmp_path: Path) -> None:
 
 def test_nothing_to_infer_label_words_from(tmp_path: Path) -> None:
     path = write(tmp_path, [{"text": "a", "label": 0}, {"text": "b", "label": 1}])
-    with pytest.raises(TaskError, match="found the label names .* Give label_words="):
+    with pytest.raises(TaskError, match=r"found the label names .* Give label_words="):
         load_task(path)
     assert load_task(path, label_words=["no", "yes"]).label_words == ["no", "yes"]
     assert load_task(path, label_names=["no", "yes"]).label_words == ["no", "yes"]

@@ -7,7 +7,9 @@ import numpy as np
 from iclmech.tasks._select import Selection, select
 
 
-def draw(labels: list[int | None], k: int, seed: int = 0, selection: Selection = "random", bad: set[int] | None = None) -> list[int]:
+def draw(
+    labels: list[int | None], k: int, seed: int = 0, selection: Selection = "random", bad: set[int] | None = None
+) -> list[int]:
     return select(labels, k, np.random.default_rng(seed), selection, lambda row: row not in (bad or set()))
 
 
