@@ -205,3 +205,24 @@ def test_layerwise_memory_does_not_grow_with_depth(fresh_model, context_of, demo
     batched = peaks["simultaneous", "batched"]
     assert batched[-1] > 6 * batched[0], peaks
     assert batched[0] > peaks["simultaneous", "layerwise"][0]
+
+
+@pytest.mark.parametrize("config", [{}, {"attn_only": True}, {"positional_embedding_type": "rotary"}])
+def test_native_models(config, native_model, tiny_tokenizer, context_of, demonstrations, untouched):
+    """TransformerLens' own models: attention-only ones too, and left in the training mode in which they start."""
+    model = native_model(tiny_tokenizer, **config)
+    model.hooked.train()
+    check, first = untouched(model), context_of(demonstrations[:1])
+    batched, layerwise = (layer_causal_gd(model, first, lr=LR, strategy=way) for way in ("batched", "layerwise"))
+    assert (batched + layerwise.scaled(-1)).norm() < 1e-5 * batched.norm()
+    plain = gradient_descent(model, first, lr=LR)
+    torch.testing.assert_close(batched.delta(2, "v"), plain.delta(2, "v"), rtol=1e-4, atol=1e-7)
+    assert float((batched.delta(0, "v") - plain.delta(0, "v")).norm()) > 0.1 * float(plain.delta(0, "v").norm())
+    check()
+
+
+def test_model_runs_as_before_after_a_forward_that_was_cut_short(tiny_model, context):
+    model, tokens = tiny_model("gpt_neox"), torch.tensor([context.tokens])
+    before = model.forward(tokens)
+    layer_causal_gd(model, context, lr=LR, order="bottom_up")
+    assert torch.equal(model.forward(tokens), before)
