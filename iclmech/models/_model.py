@@ -100,8 +100,9 @@ class ICLModel:
         raise ModelError(f"the tokenizer of {self.name} has neither a BOS nor an EOS token; set one of them.")
 
     def tokenize(self, text: str) -> list[int]:
-        """Ids of `text` without special tokens."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Ids of `text` without special tokens; one that is spelled out in the text is read as text."""
+        options = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+        return list(self.tokenizer(text, **options)["input_ids"])
 
     def forward(
         self,
