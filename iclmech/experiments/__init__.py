@@ -6,32 +6,29 @@ from typing import TYPE_CHECKING
 
 _HOME = {
     "CONTROLS": "_compare_plan",
-    "CompareConfig": "_compare_config",
+    "CompareConfig": "_config",
     "CompareError": "_compare_plan",
     "Comparison": "_comparison",
     "UPDATES": "_compare_plan",
     "compare": "_compare",
-    "compare_from_config": "_compare_config",
     "published": "_published",
 }
 
 if TYPE_CHECKING:
     from ._compare import compare as compare
-    from ._compare_config import CompareConfig as CompareConfig, compare_from_config as compare_from_config
     from ._compare_plan import CONTROLS as CONTROLS, UPDATES as UPDATES, CompareError as CompareError
     from ._comparison import Comparison as Comparison
+    from ._config import CompareConfig as CompareConfig
     from ._published import published as published
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str):
-        """Import on first use: the command line reads `CompareConfig` without waiting for torch."""
-        if name not in _HOME:
-            raise AttributeError(
-                f"module 'iclmech.experiments' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}"
-            )
+        """Import what is asked for on first use: the command line reads the configuration without torch."""
         import importlib
 
+        if name not in _HOME:
+            raise AttributeError(f"module 'iclmech.experiments' has no attribute {name!r}; it has {', '.join(_HOME)}")
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
         globals()[name] = value
         return value

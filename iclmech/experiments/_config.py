@@ -1,0 +1,88 @@
+"""What the command line can ask of `compare`: plain values only, so that `--help` needs neither torch nor a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iclmech._base import ICLMechError
+
+if TYPE_CHECKING:
+    from ._comparison import Comparison
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """In-context learning beside weight updates from the same demonstrations, with controls.
+
+    The same arguments as `iclmech.compare`, as plain values.
+    """
+
+    model: str = "icl-mini"
+    """A shipped model, a directory in Hugging Face format, or a name on the hub."""
+    task: str = "mini/sentiment"
+    """A shipped task, a preset (with --data), a directory or a file of records."""
+    data: str = ""
+    """Directory with train.jsonl and test.jsonl for a preset; empty: none."""
+    k: int = 32
+    """Demonstrations per prompt."""
+    n_queries: int = 256
+    """Queries, the same for every seed."""
+    updates: str = "gd,lcgd"
+    """Updates, separated by commas: gd, lcgd, lcgd_bottom_up."""
+    seeds: int = 3
+    """Draws of demonstrations."""
+    lr: str = "auto"
+    """auto, a number, or numbers separated by commas (all are kept)."""
+    controls: str = "all"
+    """all, essential, none, or names separated by commas."""
+    preset: str = ""
+    """deutch2024 follows the published protocol; empty: none."""
+    loss: str = ""
+    """label or all: the tokens that the updates learn from; empty: label, or the preset's."""
+    position: str = ""
+    """prediction or label: where states are read; empty: prediction, or the preset's."""
+    keep_queries: bool = False
+    """Keep every measure by query as well."""
+    device: str = ""
+    """cpu, cuda, ...; empty: a GPU if there is one."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> Comparison:
+        """Load, compare, return. Raises what `load_model`, `load_task` and `compare` raise."""
+        from iclmech.models import load_model
+        from iclmech.tasks import load_task
+
+        from ._compare import compare
+
+        return compare(
+            load_model(self.model, device=self.device or None),
+            load_task(self.task, data=self.data or None),
+            k=self.k,
+            n_queries=self.n_queries,
+            updates=_names(self.updates),
+            seeds=self.seeds,
+            lr=_rates(self.lr),
+            controls=_names(self.controls) if "," in self.controls else self.controls,
+            preset=self.preset or None,
+            loss=self.loss or None,  # type: ignore[arg-type]  # compare says which values there are
+            position=self.position or None,
+            keep_queries=self.keep_queries,
+            progress=not self.quiet,
+        )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _rates(text: str) -> str | float | tuple[float, ...]:
+    if text == "auto":
+        return text
+    try:
+        rates = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ICLMechError(f"got lr={text!r}; expected auto, a number, or numbers separated by commas.") from None
+    return rates[0] if len(rates) == 1 else rates
