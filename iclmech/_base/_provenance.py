@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from importlib import metadata
 from typing import Any
 
 from ._files import to_ascii_json
@@ -14,6 +13,8 @@ _PACKAGES = ("iclmech", "transformer-lens", "torch", "transformers", "numpy", "x
 
 def provenance(**more: Any) -> dict[str, Any]:
     """Versions of what computed a result, joined with `more` (seeds, device, dtype, hashes). JSON-serialisable."""
+    from importlib import metadata
+
     versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -25,4 +24,6 @@ def rng(seed: int, purpose: str) -> torch.Generator:
 
 def np_rng(seed: int, purpose: str) -> np.random.Generator:
     """A `numpy.random.Generator` that depends on nothing but (seed, purpose)."""
+    import numpy as np
+
     return np.random.default_rng(_mix(seed, purpose))
