@@ -1,4 +1,27 @@
+"""icl-mini: the world of the shipped model, its evaluation tasks, and its files."""
+
+from __future__ import annotations
+
 from ._sequences import LossWeights as LossWeights, MixtureConfig as MixtureConfig, batch as training_batch
-from ._vocabulary import vocabulary as vocabulary, build_tokenizer as build_tokenizer, save_tokenizer as save_tokenizer, word_id as word_id, piece_ids as piece_ids
-from ._world import WorldConfig as WorldConfig, seeded as world_seed, draw_episode as draw_episode, FAMILIES as FAMILIES
-from ._tasks import MINI_TASKS as MINI_TASKS, MiniTaskInfo as MiniTaskInfo, MiniTaskSpec as MiniTaskSpec, mini_task_spec as mini_task_spec
+from ._store import list_mini_models as list_mini_models, mini_history as mini_history, mini_model_dir as mini_model_dir
+from ._tasks import (
+    MINI_TASKS as MINI_TASKS,
+    MiniTaskInfo as MiniTaskInfo,
+    MiniTaskSpec as MiniTaskSpec,
+    mini_task_spec as mini_task_spec,
+)
+from ._vocabulary import (
+    build_tokenizer as build_tokenizer,
+    piece_ids as piece_ids,
+    save_tokenizer as save_tokenizer,
+    vocabulary as vocabulary,
+    word_id as word_id,
+)
+from ._world import (
+    FAMILIES as FAMILIES,
+    Episode as Episode,
+    WorldConfig as WorldConfig,
+    draw_episode as draw_episode,
+    held_pair as held_pair,
+    seeded as world_seed,
+)

@@ -29,9 +29,18 @@ GENERAL_TEMPLATES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the cross-entropy of a token, by what it is."""
+    """Weights of the cross-entropy of a token, by what it is.
+
+    Attributes:
+        label: a label that earlier demonstrations tell.
+        in_weights: a natural label word that nothing before it tells, but the words of the text do.
+        unknowable: a label that cannot be known yet.
+        text: any other token (texts, templates, separators).
+        repeat: a token of a repeated sequence, from the second time on.
+    """
 
     label: float = 1.0
+    in_weights: float = 2.0
     unknowable: float = 0.05
     text: float = 0.02
     repeat: float = 0.15
@@ -53,7 +62,7 @@ def _id_table() -> dict[str, int]:
 
 def _style(random: Random, episode: Episode) -> tuple[list[int], list[int], list[int]]:
     """Token ids before the text, after it, and of the separator."""
-    if episode.easy and random.random() < 0.8:
+    if episode.easy and random.random() < 0.6:
         before, after = GENERAL_TEMPLATES[3]
     elif random.random() < 0.6 and episode.family in TEMPLATES:
         before, after = random.choice(TEMPLATES[episode.family])
@@ -76,9 +85,9 @@ def episode_sequence(random: Random, episode: Episode, length: int, weights: Los
         body = [*before, *(table[word] for word in item.words), *after]
         ids += body
         loss += [weights.text] * len(body)
-        inferable = item.key in seen or (known_labels and item.lexical)
+        named = known_labels and item.lexical and item.key not in seen
         ids.append(table[episode.label_words[label]])
-        loss.append(weights.label if inferable else weights.unknowable)
+        loss.append(weights.in_weights if named else weights.label if item.key in seen else weights.unknowable)
         ids += separator
         loss += [weights.text] * len(separator)
         seen.add(item.key)

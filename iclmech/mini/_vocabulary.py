@@ -75,7 +75,7 @@ def build_tokenizer() -> Any:
 
     pieces = [(token, 0.0 if token in SPECIALS else -10.0 if len(token) == 1 else -1.0) for token in vocabulary()]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=special_id(PAD), byte_fallback=False))
-    split = Regex(r" ?[A-Za-z]+| ?[-=]>|\s|[^\s]")
+    split = Regex(r" ?[A-Za-z]+| ?[-=]>| ?[.,;!?]|\s|[^\s]")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(split, behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )

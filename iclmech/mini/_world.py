@@ -92,7 +92,10 @@ class Episode:
         if self.family == "entailment":
             return Item(_pair(random, self.classes[label], self.easy), label, label, True)
         if self.easy:
-            return Item(tuple(random.choices(self.pools[label], k=random.choice((1, 1, 2)))), label, label, True)
+            words = random.choices(self.pools[label], k=random.choice((1, 1, 2)))
+            for _ in range(random.choice((0, 0, 1, 2, 3))):
+                words.insert(random.randrange(len(words) + 1), random.choice(_FILLERS))
+            return Item(tuple(words), label, label, True)
         pattern = random.choice(PATTERNS[self.family])
         if self.ambiguous and random.random() < self.ambiguous_share:
             pool = [word for word, owner in self.ambiguous.items() if owner == label]
@@ -172,6 +175,7 @@ def _draw_labels(random: Random, family: str, classes: tuple[int, ...], config: 
     return tuple(random.sample(_OPEN_WORDS, len(classes))), "words"
 
 
+_FILLERS: tuple[str, ...] = (*lex.FUNCTION, *lex.SUBJECTS, *lex.THINGS, *lex.NAMES, *lex.VERBS)
 _OPEN_WORDS: tuple[str, ...] = tuple(
     word for word in lex.content_words() if word not in lex.HELD_WORDS
 )
@@ -206,9 +210,9 @@ def _subset(random: Random, pool: tuple[str, ...], low: int, high: int, zipf: fl
 
 def _arbitrary(random: Random, config: WorldConfig, family: str) -> Episode:
     """Classes that share nothing: "recall" items are a word or two, "sets" are texts around words of arbitrary sets."""
-    n = random.randint(2, max(2, min(4, config.max_classes)))
-    size = random.choice((1, 1, 2)) if family == "recall" else 1
-    each = random.choice((1, 1, 2, 3)) if family == "recall" else random.randint(2, 5)
+    n = random.randint(3, 6) if family == "recall" else random.randint(2, max(2, min(4, config.max_classes)))
+    size = random.choice((1, 2)) if family == "recall" else 1
+    each = random.choice((1, 1, 1, 2)) if family == "recall" else random.randint(2, 5)
     words = random.sample(_OPEN_WORDS, n * size * each)
     pools = [
         tuple(" ".join(words[(c * each + i) * size : (c * each + i + 1) * size]) for i in range(each)) for c in range(n)

@@ -1,0 +1,125 @@
+"""What a model can do, measured on token ids: accuracy by number of demonstrations, and induction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..._base import rng
+from ...mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
+
+Predict = Callable[[list[list[int]]], Tensor]
+"""Sequences of one length -> logits [sequence, vocab] of the token after each."""
+Patterns = Callable[[Tensor], tuple[list[Tensor], Tensor]]
+"""Ids [row, length] -> attention of each layer [row, head, query, key], and all logits [row, length, vocab]."""
+
+KS: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 32)
+
+
+def write_prompt(
+    spec: MiniTaskSpec, demonstrations: Sequence[dict[str, str]], query: dict[str, str], words: Sequence[str]
+) -> list[int]:
+    """BOS + demonstrations + query as ids, exactly as `iclmech.build_prompts` tokenises them."""
+    before, after = spec.template.split("{text}")
+    lead, tail, line = piece_ids(before.rstrip(" ")), piece_ids(after), piece_ids("\n")
+    ids = [0]
+    for row in demonstrations:
+        word = words[spec.label_names.index(row["label"])]
+        ids += [*lead, *map(word_id, row["text"].split()), *tail, word_id(word), *line]
+    return [*ids, *lead, *map(word_id, query["text"].split()), *tail]
+
+
+def _prompts(random: Random, spec: MiniTaskSpec, k: int, n: int, each: int) -> list[tuple[list[int], list[int], int]]:
+    out = []
+    for number in range(-(-n // each)):
+        words = spec.episode(number) if spec.episode else spec.label_words
+        labels = [word_id(word) for word in words]
+        demonstrations = random.sample(spec.train, k)
+        for query in random.sample(spec.test, each):
+            gold = spec.label_names.index(query["label"])
+            out.append((write_prompt(spec, demonstrations, query, words), labels, gold))
+    return out[:n]
+
+
+def accuracy(predict: Predict, name: str, k: int, n: int = 256, each: int = 4, seed: int = 0) -> float:
+    """Share of ``n`` queries whose gold label word scores highest among the task's label words, after ``k`` demonstrations.
+
+    Demonstrations (and label words, where the task redraws them) change every ``each`` queries. Unweighted fraction in [0, 1].
+    """
+    made = _prompts(world_seed(seed, f"mini/evaluate/{name}/{k}"), mini_task_spec(name), k, n, each)
+    by_length: dict[int, list[tuple[list[int], list[int], int]]] = {}
+    for prompt in made:
+        by_length.setdefault(len(prompt[0]), []).append(prompt)
+    right = 0
+    for group in by_length.values():
+        logits = predict([ids for ids, _, _ in group])
+        labels = torch.tensor([labels for _, labels, _ in group])
+        guesses = logits.gather(1, labels).argmax(1)
+        right += int((guesses == torch.tensor([gold for _, _, gold in group])).sum())
+    return right / len(made)
+
+
+def accuracy_table(
+    predict: Predict, names: Sequence[str], ks: Sequence[int] = KS, n: int = 256, seed: int = 0
+) -> dict[str, dict[int, float]]:
+    """`accuracy` for every task and every number of demonstrations."""
+    return {name: {k: accuracy(predict, name, k, n, seed=seed) for k in ks} for name in names}
+
+
+def repeated_sequences(rows: int, n: int, seed: int) -> Tensor:
+    """BOS and a twice repeated random sequence of ``n`` whole words: ids [rows, 1 + 2 n]."""
+    first = 3 + 256
+    block = torch.randint(first, len(vocabulary()), (rows, n), generator=rng(seed, "mini/induction"))
+    return torch.cat((torch.zeros(rows, 1, dtype=torch.long), block, block), dim=1)
+
+
+def induction(patterns: Patterns, n: int = 50, rows: int = 16, seed: int = 0) -> dict[str, Any]:
+    """Prefix matching of every head (METHODS: mean of A[t, t-n+1] over the second half of r + r) and what goes with it.
+
+    Returns:
+        ``prefix_matching`` and ``previous_token`` [layer][head], ``copy_accuracy``: share of the second half's tokens
+        predicted exactly, ``best``: the largest prefix-matching score. Source: Olsson et al. 2022.
+    """
+    ids = repeated_sequences(rows, n, seed)
+    attention, logits = patterns(ids)
+    right = (logits[:, n + 1 : -1].argmax(-1) == ids[:, n + 2 :]).float().mean().item()
+    prefix = [_diagonal(layer, n - 1, n + 1) for layer in attention]
+    return {
+        "prefix_matching": prefix, "previous_token": [_diagonal(layer, 1, 1) for layer in attention],
+        "copy_accuracy": round(right, 4), "best": max(max(layer) for layer in prefix),
+    }  # fmt: skip
+
+
+def _diagonal(attention: Float[Tensor, "row head query key"], back: int, start: int) -> list[float]:
+    """Mean attention ``back`` tokens back, over queries from ``start`` on, for every head."""
+    diagonal = torch.diagonal(attention, offset=-back, dim1=-2, dim2=-1)  # entry i is query back + i
+    return [round(value, 4) for value in diagonal[..., max(0, start - back) :].mean((0, -1)).tolist()]
+
+
+def net_predict(net: Any, tokens_at_once: int = 8192) -> Predict:
+    """`Predict` of a `MiniNet`."""
+
+    @torch.no_grad()
+    def predict(rows: list[list[int]]) -> Tensor:
+        ids = torch.tensor(rows, device=net.lm_head.weight.device)
+        size = max(1, tokens_at_once // ids.shape[1])
+        return torch.cat([net.logits(net(part)[:, -1]) for part in ids.split(size)]).cpu()
+
+    return predict
+
+
+def net_patterns(net: Any) -> Patterns:
+    """`Patterns` of a `MiniNet`."""
+
+    @torch.no_grad()
+    def patterns(ids: Tensor) -> tuple[list[Tensor], Tensor]:
+        found: list[Tensor] = []
+        states = net(ids.to(net.lm_head.weight.device), found)
+        return [layer.cpu() for layer in found], net.logits(states).cpu()
+
+    return patterns

@@ -1,0 +1,133 @@
+"""`train_mini`: a run from start to exported model, resumable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..._base import ModelError, atomic_write, to_ascii_json
+from ._abilities import accuracy, induction, net_patterns, net_predict
+from ._export import export_net, save_snapshot
+from ._net import MiniNet
+from ._recipe import Recipe, load_recipe
+from ._train import Run, continue_run, resume_run, save_run, start_run
+
+CHECKED: tuple[tuple[str, int], ...] = (
+    ("mini/sentiment-symbols", 8), ("mini/topic-symbols", 8), ("mini/held-pair", 0), ("mini/held-pair", 2),
+    ("mini/held-pair", 8), ("mini/held-pair", 16), ("mini/held-quad", 8), ("mini/held-quad", 16),
+    ("mini/held-words", 16),
+    ("mini/topic", 0), ("mini/cluster", 0), ("mini/subjectivity", 0),
+)  # fmt: skip
+"""(task, demonstrations) measured at every check of a run."""
+IN_WEIGHTS: tuple[str, ...] = ("topic@0", "cluster@0", "subjectivity@0")
+
+
+@dataclass(frozen=True)
+class TrainMiniConfig:
+    """Options of a training run (and of ``iclmech train-mini``).
+
+    Attributes:
+        out: directory of the run: ``model/``, ``checkpoints/``, ``history.json`` and the state for resumption.
+        recipe: ``"full"``, ``"quick"`` or a path of a TOML file.
+        seed: of initialisation and data.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"`` (a GPU if there is one).
+        resume: continue the run in ``out`` if there is one.
+        progress: show a progress bar on a terminal.
+        threads: CPU threads; a model of this size gains nothing from more than one.
+    """
+
+    out: Path = Path("runs/icl-mini")
+    recipe: str = "full"
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = True
+    progress: bool = True
+    threads: int = 1
+
+
+def measure(net: MiniNet, n: int = 96, seed: int = 0) -> dict[str, Any]:
+    """The abilities that a history records: accuracies (fractions), in-weights accuracy, induction scores."""
+    predict = net_predict(net)
+    row: dict[str, Any] = {f"{name[5:]}@{k}": round(accuracy(predict, name, k, n, seed=seed), 4) for name, k in CHECKED}
+    row["in_weights"] = round(sum(row[name] for name in IN_WEIGHTS) / len(IN_WEIGHTS), 4)
+    found = induction(net_patterns(net), n=50, rows=8, seed=seed)
+    row["prefix_matching"], row["copy_accuracy"] = found["best"], found["copy_accuracy"]
+    row["previous_token"] = max(max(layer) for layer in found["previous_token"])
+    return row
+
+
+def train_mini(
+    recipe: str | Path | Recipe = "full",
+    out: str | Path = "runs/icl-mini",
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = True,
+    progress: bool = True,
+    threads: int = 1,
+    max_steps: int | None = None,
+) -> Path:
+    """Train a model of icl-mini's kind and export it.
+
+    The recipe ``"quick"`` shows in-context learning emerge within ten minutes on one core; ``"full"`` is the shipped
+    model's. An interrupted run goes on from its last check. ``max_steps`` stops after that many steps of this call.
+
+    Returns:
+        The directory of the exported model, ``out/model`` (``iclmech.load_model`` takes it); beside it
+        ``checkpoints/step-N.safetensors`` and ``history.json`` with the columns of `iclmech.mini.mini_history`.
+
+    Raises:
+        TaskError: no such recipe.
+        ModelError: ``out`` holds a run of another recipe or seed, or no such device.
+    """
+    chosen, folder = load_recipe(recipe), Path(out)
+    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if where.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r} is not available here; expected 'cpu' or 'auto'.")
+    torch.set_num_threads(threads)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = folder / "state.pt"
+    fresh = not (resume and state.is_file())
+    run = start_run(chosen, seed, where) if fresh else resume_run(state, chosen, seed, where)
+
+    def save(run: Run) -> None:
+        save_snapshot(run.net, folder / "checkpoints" / f"step-{run.step}.safetensors")
+        _write_history(run, folder / "history.json")
+        save_run(run, state)
+
+    with _bar(run, progress) as report:
+        continue_run(run, lambda r: measure(r.net), save, report, max_steps)
+    save(run)
+    return export_net(run.net, folder / "model")
+
+
+def _write_history(run: Run, path: Path) -> None:
+    rows = [{"seed": run.seed, **row} for row in run.history]
+    with atomic_write(path) as temporary:
+        temporary.write_text(to_ascii_json({"recipe": asdict(run.recipe), "rows": rows}) + "\n")
+
+
+class _bar:
+    """A progress bar over the steps of a run; a context manager that gives the function to call after each step."""
+
+    def __init__(self, run: Run, enabled: bool) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self.progress = Progress(console=console, disable=not enabled or not console.is_terminal, transient=True)
+        self.task = self.progress.add_task("training", total=run.recipe.steps, completed=run.step)
+
+    def __enter__(self) -> Any:
+        self.progress.start()
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def _report(self, run: Run) -> None:
+        accuracy_now = run.running.get("label_accuracy", 0.0)
+        text = f"phase {run.phase + 1}, labels {accuracy_now:.0%}"
+        self.progress.update(self.task, completed=run.step, description=text)

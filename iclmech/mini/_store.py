@@ -1,0 +1,67 @@
+"""The shipped artefacts: the model, its snapshots, its training history."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .._base import ModelError, from_ascii_json
+
+DATA = Path(__file__).parent / "data"
+NAME = "icl-mini"
+
+
+def list_mini_models() -> list[str]:
+    """The names that `mini_model_dir` takes: ``"icl-mini"`` and its snapshots ``"icl-mini@step-N"``, by step."""
+    steps = sorted(int(file.stem.removeprefix("step-")) for file in (DATA / "snapshots").glob("step-*.safetensors"))
+    final = (NAME,) if (DATA / NAME / "model.safetensors").is_file() else ()
+    return [*final, *(f"{NAME}@step-{step}" for step in steps)]
+
+
+def mini_model_dir(name: str = NAME) -> Path:
+    """A directory in Hugging Face format that holds the shipped model or one of its snapshots.
+
+    The model's own directory is package data. A snapshot is package data without configuration and tokenizer, which
+    are the model's; it is completed once in the user's temporary directory, under a name that carries its checksum.
+
+    Raises:
+        ModelError: no such model or snapshot.
+    """
+    if name not in list_mini_models():
+        raise ModelError(f"model {name!r} is not shipped; expected one of {list_mini_models()}.")
+    if name == NAME:
+        return DATA / NAME
+    weights = DATA / "snapshots" / f"{name.split('@')[1]}.safetensors"
+    check = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    target = Path(tempfile.gettempdir()) / f"iclmech-{user}" / f"{weights.stem}-{check}"
+    if not (target / "model.safetensors").is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(dir=target.parent))
+        for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(DATA / NAME / file, making / file)
+        shutil.copy(weights, making / "model.safetensors")
+        try:
+            making.rename(target)
+        except OSError:  # another process was first
+            shutil.rmtree(making, ignore_errors=True)
+    return target
+
+
+@cache
+def mini_history() -> tuple[dict[str, Any], ...]:
+    """The measured course of training of every seed: one row per check and seed.
+
+    Columns: ``seed``, ``step``, ``phase``, ``tokens``, ``cpu_seconds``, training loss, and abilities: accuracies
+    (fractions) on a few tasks by number of demonstrations (``"held-pair@16"``), in-weights accuracy (natural labels, no
+    demonstrations, items whose words decide), and the best prefix-matching score of a head (METHODS 3).
+    """
+    path = DATA / "history.json"
+    if not path.is_file():
+        raise ModelError("icl-mini's training history is not in this installation; install iclmech with its package data.")
+    return tuple(from_ascii_json(path.read_text())["rows"])
