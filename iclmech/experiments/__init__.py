@@ -10,15 +10,28 @@ _HOME = {
     "CompareError": "_compare_plan",
     "Comparison": "_comparison",
     "UPDATES": "_compare_plan",
+    "order_sensitivity": "_order",
+    "inference_circuit": "_circuit",
+    "induction_heads": "_induction_heads",
+    "dual_form": "_dual_form",
+    "OrderSensitivity": "_order",
+    "CircuitError": "_circuit_plan",
+    "Circuit": "_circuit_result",
     "compare": "_compare",
     "published": "_published",
 }
 
 if TYPE_CHECKING:
+    from ._circuit import inference_circuit as inference_circuit
+    from ._circuit_plan import CircuitError as CircuitError
+    from ._circuit_result import Circuit as Circuit
     from ._compare import compare as compare
     from ._compare_plan import CONTROLS as CONTROLS, UPDATES as UPDATES, CompareError as CompareError
     from ._comparison import Comparison as Comparison
     from ._config import CompareConfig as CompareConfig
+    from ._dual_form import dual_form as dual_form
+    from ._induction_heads import induction_heads as induction_heads
+    from ._order import OrderSensitivity as OrderSensitivity, order_sensitivity as order_sensitivity
     from ._published import published as published
 
 if not TYPE_CHECKING:

@@ -17,7 +17,12 @@ from ._cut import (
     parse_edges as parse_edges,
 )
 from ._edges import EdgeRows as EdgeRows, EdgeSet as EdgeSet, PositionEdges as PositionEdges, RoleEdges as RoleEdges
-from ._layout import Intervention as Intervention, InterventionError as InterventionError, Layout as Layout, Spec as Spec
+from ._layout import (
+    Intervention as Intervention,
+    InterventionError as InterventionError,
+    Layout as Layout,
+    Spec as Spec,
+)
 from ._place import placed as placed
 from ._roles import ROLE_NAMES as ROLE_NAMES, RoleTable as RoleTable, TokenRoles as TokenRoles
 from ._sites import (

@@ -83,7 +83,9 @@ def chain_specs(model: ICLModel, edits: Sequence[LayerEdit], way: Way) -> list[S
             specs += [("attn_scores", layer, _score_hook(of_scores))] if of_scores else []
             specs.append(("attn_pattern", layer, _composed(of_pattern)))
         else:
-            specs += _pattern_specs(model, layer, of_scores, of_pattern, "z" if way == "z" else model.capabilities.edits)
+            specs += _pattern_specs(
+                model, layer, of_scores, of_pattern, "z" if way == "z" else model.capabilities.edits
+            )
     return specs
 
 
@@ -188,10 +190,14 @@ def _find_way(model: ICLModel) -> Way:
     tolerance = 1e-4 if wanted.dtype in (torch.float32, torch.float64) else 5e-2
     close = tolerance * (1 + wanted.abs().max())
     if torch.equal(plain, wanted):
-        raise InterventionError(f"cutting attention edges moves nothing on {model.name}: its attention cannot be edited.")
-    ways: list[Way] = ["scores"] if model.capabilities.scores.source == "hook" else []
-    ways += ["pattern"] if model.capabilities.edits == "pattern" else []
-    for way in ways:
-        if (logits(way) - wanted).abs().max() <= close:
+        raise InterventionError(
+            f"cutting attention edges moves nothing on {model.name}: its attention cannot be edited."
+        )
+    ways: tuple[tuple[Way, bool], ...] = (
+        ("scores", model.capabilities.scores.source == "hook"),
+        ("pattern", model.capabilities.edits == "pattern"),
+    )
+    for way, possible in ways:
+        if possible and (logits(way) - wanted).abs().max() <= close:
             return way
     return "z"

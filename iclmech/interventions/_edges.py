@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,6 +44,7 @@ class EdgeRows:
         return allowed & ~self.keys
 
 
+@runtime_checkable
 class EdgeSet(Protocol):
     """Says which edges it means in a pass."""
 
@@ -68,7 +69,8 @@ class RoleEdges:
     def __init__(
         self, prompts: PromptSet, source: str | Sequence[str], destination: str | Sequence[str], *, across: bool = False
     ):
-        codes_of(source), codes_of(destination)  # refuse unknown names now
+        for names in (source, destination):
+            codes_of(names)  # refuse unknown names now
         self.source, self.destination, self.across = source, destination, across
         self._roles = TokenRoles(prompts)
         self._known: dict[tuple[tuple[int, ...], int], tuple[list[int], list[Tensor]]] = {}

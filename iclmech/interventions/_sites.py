@@ -66,7 +66,9 @@ class EditSite:
         heads = check_heads(n_heads, self.heads)
         missing = [layer for layer in layers if model.backend.point(self.site, layer) is None]
         if missing:
-            raise InterventionError(f"{model.name} has no {self.site} in layer {missing[0]}, so it cannot be edited there.")
+            raise InterventionError(
+                f"{model.name} has no {self.site} in layer {missing[0]}, so it cannot be edited there."
+            )
         rows, positions = self.places.find(layout)
         if not rows:
             return []
