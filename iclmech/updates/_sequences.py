@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import Literal
@@ -92,9 +91,9 @@ def digest_of(samples: list[Sample]) -> str:
 
 
 def check_rates(lr: float | SequenceOf[float]) -> list[float]:
-    """One learning rate or several, as a list; raises `UpdateError` unless each is finite and ≥ 0."""
+    """One learning rate or several, as a list; raises `UpdateError` unless each is finite (in float32) and ≥ 0."""
     rates = [float(rate) for rate in lr] if isinstance(lr, SequenceOf) else [float(lr)]
-    bad = [rate for rate in rates if not (math.isfinite(rate) and rate >= 0)]
+    bad = [rate for rate in rates if not 0 <= rate <= torch.finfo(torch.float32).max]
     if bad or not rates:
         raise UpdateError(f"got lr={lr!r}; expected a finite number ≥ 0, or a list of them with at least one entry.")
     return rates

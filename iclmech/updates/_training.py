@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -111,28 +112,24 @@ class Clock:
     def check_loss(self, losses: Sequence[float], layers: Sequence[int | None]) -> None:
         """Raise `UpdateError` for the first loss that is not finite."""
         for value, layer in zip(losses, layers, strict=True):
-            if not _finite(value):
+            if not math.isfinite(value):
                 where = "the output" if layer is None else f"layer {layer}"
                 raise UpdateError(f"the loss at {where} is {value} at {self}. {_ADVICE}")
 
-    def check_gradients(self, learner: Learner, gradients: Gradients) -> None:
-        """Raise `UpdateError` for the first gradient that is not finite."""
+    def check_gradients(self, learner: Learner, gradients: Gradients, what: str = "gradient of") -> None:
+        """Raise `UpdateError` for the first gradient (or sum of steps) that is not finite."""
         if not gradients or bool(torch.stack([g.isfinite().all() for g in gradients.values()]).all()):
             return
         for leaf in learner.leaves:
             if leaf.name in gradients and not bool(gradients[leaf.name].isfinite().all()):
                 where = "outside the blocks" if leaf.layer is None else f"layer {leaf.layer}"
-                raise UpdateError(f"the gradient of {leaf.name} ({where}) is not finite at {self}. {_ADVICE}")
+                raise UpdateError(f"the {what} {leaf.name} ({where}) is not finite at {self}. {_ADVICE}")
 
     def __str__(self) -> str:
         return f"step {self.step + 1} of {self.n_steps}, learning rate {self.lr:g}"
 
 
 _ADVICE = "Lower the learning rate; if this is the first step, the model's own activations overflow: try float32."
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0.0
 
 
 Losses = float | list[float]  # of one step; layer by layer where layers have losses of their own
@@ -188,7 +185,9 @@ def _train(
     losses: list[Losses] = []
     with learning(model, leaves) as learner:
         for number, group in enumerate(track(groups, f"{plan.method}, lr {lr:g}", enabled=plan.progress)):
-            losses.append(step(learner, group, Clock(number, len(groups), lr)))
+            clock = Clock(number, len(groups), lr)
+            losses.append(step(learner, group, clock))
+            clock.check_gradients(learner, learner.deltas, "sum of steps in")
         deltas = {name: delta.detach().to("cpu", copy=True) for name, delta in learner.deltas.items()}
     return deltas, losses
 

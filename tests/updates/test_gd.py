@@ -174,11 +174,27 @@ def test_divergence_names_layer_step_and_rate(tiny_model, context, untouched):
     check()
 
 
+def test_a_last_step_that_overflows_is_named(tiny_model, context_of, demonstrations):
+    model, first = tiny_model("gpt2"), context_of(demonstrations[:1])
+
+    def steepen(tensor):
+        copy = tensor.clone()
+        copy.register_hook(lambda gradient: gradient * 1e6)
+        return copy
+
+    with (
+        model.hooks([("v", 1, steepen)]),
+        pytest.raises(UpdateError, match=r"sum of steps in blocks.1.attn.v.* \(layer 1\) is not finite at step 1 of 1"),
+    ):
+        gradient_descent(model, first, lr=1e38)
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         ({"lr": -1.0}, "finite number ≥ 0"),
         ({"lr": math.nan}, "finite number ≥ 0"),
+        ({"lr": 1e300}, "finite number ≥ 0"),
         ({"lr": []}, "at least one"),
         ({"lr": 0.1, "batch": "two"}, "'one'"),
         ({"lr": 0.1, "epochs": 0}, "at least 1"),
