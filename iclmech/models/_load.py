@@ -20,10 +20,8 @@ from ._windows import windows_of
 
 def list_models() -> list[str]:
     """Names of the models that are shipped in the package, snapshots of their training included."""
-    try:
-        from iclmech.mini import list_mini_models
-    except ImportError:  # TEMPORARY
-        return ["icl-mini"]
+    from iclmech.mini import list_mini_models
+
     return list_mini_models()
 
 
