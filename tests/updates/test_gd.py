@@ -183,8 +183,8 @@ def test_a_last_step_that_overflows_is_named(tiny_model, context_of, demonstrati
         return copy
 
     with (
-        model.hooks([("v", 1, steepen)]),
-        pytest.raises(UpdateError, match=r"sum of steps in blocks.1.attn.v.* \(layer 1\) is not finite at step 1 of 1"),
+        model.hooks([("v", 0, steepen)]),
+        pytest.raises(UpdateError, match=r"sum of steps in blocks.0.attn.v.* \(layer 0\) is not finite at step 1 of 1"),
     ):
         gradient_descent(model, first, lr=1e38)
 
