@@ -16,11 +16,15 @@ _EXPORTS = {
     "iclmech.tasks": ("PromptSet", "Task", "build_prompts", "list_tasks", "load_task"),
     "iclmech.capture": ("Activations", "capture"),
     "iclmech.updates": ("WeightUpdate", "gradient_descent", "layer_causal_gd"),
-    "iclmech.experiments": ("Comparison", "compare", "published"),
+    "iclmech.experiments": (
+        *("Circuit", "Comparison", "OrderSensitivity", "compare", "dual_form", "induction_heads"),
+        *("inference_circuit", "order_sensitivity", "published"),
+    ),
     "iclmech.report": ("write_report",),
 }
 _MODULES = {
     "analysis": "iclmech.analysis",
+    "circuit": "iclmech.analysis.circuit",
     "figures": "iclmech.figures",
     "interventions": "iclmech.interventions",
     "metrics": "iclmech.analysis.metrics",
@@ -32,9 +36,19 @@ _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 if TYPE_CHECKING:
     from iclmech import analysis as analysis, figures as figures, interventions as interventions, mini as mini
     from iclmech._base import ICLMechError as ICLMechError, ICLMechWarning as ICLMechWarning
-    from iclmech.analysis import metrics as metrics, statistics as statistics
+    from iclmech.analysis import circuit as circuit, metrics as metrics, statistics as statistics
     from iclmech.capture import Activations as Activations, capture as capture
-    from iclmech.experiments import Comparison as Comparison, compare as compare, published as published
+    from iclmech.experiments import (
+        Circuit as Circuit,
+        Comparison as Comparison,
+        OrderSensitivity as OrderSensitivity,
+        compare as compare,
+        dual_form as dual_form,
+        induction_heads as induction_heads,
+        inference_circuit as inference_circuit,
+        order_sensitivity as order_sensitivity,
+        published as published,
+    )
     from iclmech.models import (
         ICLModel as ICLModel,
         WeightsView as WeightsView,
