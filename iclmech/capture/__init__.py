@@ -7,4 +7,5 @@ from iclmech._base import SITES as SITES
 from ._activations import Activations as Activations
 from ._capture import capture as capture
 from ._layout import Position as Position, Setting as Setting
-from ._run import Chunk as Chunk, Row as Row, iter_run as iter_run
+from ._rows import Chunk as Chunk, Path as Path, Row as Row
+from ._run import iter_run as iter_run

@@ -17,7 +17,8 @@ from ._activations import Activations
 from ._collect import ATTENTION, Collector, demonstration_dims, on_cpu, pad_last
 from ._labels import RunOptions
 from ._layout import DEMONSTRATION_POSITIONS, Position, Setting, demonstration_row, query_groups
-from ._run import Path, iter_run
+from ._rows import Path
+from ._run import iter_run
 
 _EXTRA = ("context_scores", "context_pattern", "logits")
 
@@ -48,7 +49,9 @@ def capture(
     layers: all by default.
     interventions: changes to the pass (`iclmech.interventions`).
     match_positions: give a zero-shot query the position ids that it has behind its demonstrations.
-    path: "auto", "cached" (demonstrations encoded once) or "uncached" (prompts run whole); they agree to rounding.
+    path: "auto", or "fast" (a plain twin of the model, demonstrations encoded once), "cached" (the hooked model,
+        demonstrations encoded once) or "uncached" (prompts run whole); they agree to rounding, and "auto" takes the first that
+        a self-check found right and that goes around no hook (see `iter_run`).
 
     Returns `Activations`; memory beyond them does not grow with the number of queries.
 

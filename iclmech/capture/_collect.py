@@ -14,7 +14,7 @@ from iclmech.tasks import PromptSet
 from ._activations import Activations
 from ._labels import LabelScores
 from ._layout import Group
-from ._run import Chunk
+from ._rows import Chunk
 
 ATTENTION = {
     "attn_scores": "attn_scores",
@@ -73,6 +73,7 @@ class Collector:
         self._last = self.run_layers.index(last)
         self._rows: dict[str, list[Tensor]] = {name: [torch.empty(0)] * len(prompts.queries) for name in names}
 
+    @torch.no_grad()
     def add(self, chunk: Chunk, group: Group) -> None:
         """Take over the rows of a chunk: states at the first recorded position, predictions at the last one."""
         queries = [group.queries[n] for n in chunk.index]

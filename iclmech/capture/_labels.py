@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,23 +15,31 @@ from iclmech.interventions import Intervention
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
+from ._fast import FastRun
 from ._layout import Continuation, Group, continuations
-from ._run import Path, Row, iter_run
+from ._rows import Path, Row
+from ._run import iter_run
 
 _ROWS = 256  # logits of this many positions at a time
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How the passes of one capture are run; the same for every one of them."""
+    """How the passes of one group of queries are run, and its prefix once encoded; the same for every one of them."""
 
     interventions: Sequence[Intervention]
     path: Path
     first_position: int | None
+    encoded: dict[tuple[int, ...], FastRun] = field(default_factory=dict)
 
     def keywords(self) -> dict[str, Any]:
         """As keyword arguments of `iter_run`."""
-        return {"interventions": self.interventions, "path": self.path, "first_position": self.first_position}
+        return {
+            "interventions": self.interventions,
+            "path": self.path,
+            "first_position": self.first_position,
+            "encoded": self.encoded,
+        }
 
 
 def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_vocab"]:
@@ -50,6 +58,7 @@ class LabelScores:
         self.sums = torch.full((len(prompts.queries), width), float("nan"), dtype=dtype)
         self.targets = torch.full((len(prompts.queries),), float("nan"), dtype=dtype)
 
+    @torch.no_grad()
     def first_tokens(self, queries: Sequence[int], resid: Float[Tensor, "row d_model"]) -> None:
         """Score the first token of every label word from final residual states at the prediction position."""
         for start in range(0, len(queries), _ROWS):
@@ -62,6 +71,7 @@ class LabelScores:
                 elif query.target_tokens:
                     self.targets[j] = row[query.target_tokens[0]]
 
+    @torch.no_grad()
     def other_tokens(self, group: Group, run: RunOptions) -> None:
         """Add the remaining tokens of longer label words; a pass per distinct number of them."""
         by_length: dict[int, list[tuple[Row, Continuation]]] = defaultdict(list)

@@ -9,7 +9,7 @@ from typing import Literal
 from iclmech._base import CaptureError
 from iclmech.tasks import Context, PromptSet, Query
 
-from ._run import Row
+from ._rows import Row
 
 Setting = Literal["zs", "icl"]
 Position = Literal["prediction", "label", "forerunners", "labels"] | Callable[[Query, Context], int]

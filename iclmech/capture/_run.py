@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from iclmech._base import CaptureError
-from iclmech.interventions import Intervention, Layout, all_split, specs_of
+from iclmech.interventions import Intervention, Layout, specs_of
 from iclmech.models import ICLModel
 
+from ._choose import Job, choose, twin_of
+from ._fast import FastRun, fast_chunks
 from ._record import Recorder, prefix_key_specs
+from ._rows import Chunk, Path, Row, check_rows
 
-Path = Literal["auto", "cached", "uncached"]
 _BUDGET = 256 * 2**20  # bytes of keys, values and attention that one chunk may take
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row after the prefix: token ids or embeddings, and the positions in it (own indices) that are recorded.
-
-    `query`: which query of the prompt set it is, where it is one (interventions ask for it).
-    """
-
-    tokens: Sequence[int] | Float[Tensor, "position d_model"]
-    at: tuple[int, ...]
-    query: int | None = None
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """States of some rows at their recorded positions.
-
-    `index`: which rows. `values`: [row, at, layer, ...], attention [row, at, layer, head, key] over prefix + own tokens.
-    `prefix`: number of keys that belong to the prefix. `lengths`: own tokens of each row (keys beyond them are padding).
-    """
-
-    index: tuple[int, ...]
-    values: dict[str, Tensor]
-    prefix: int
-    lengths: tuple[int, ...]
 
 
 def iter_run(
@@ -57,6 +29,7 @@ def iter_run(
     path: Path = "auto",
     first_position: int | None = None,
     grad: bool = False,
+    encoded: dict[tuple[int, ...], FastRun] | None = None,
 ) -> Iterator[Chunk]:
     """Run rows that follow one prefix and yield their states, chunk by chunk, so that memory does not grow with the rows.
 
@@ -68,25 +41,57 @@ def iter_run(
     layers: all of them by default.
     interventions: applied to every pass; the prompts are then run whole, except under cuts of attention edges that act
         on the prefix and on the rows apart.
-    path: "cached" encodes the prefix once, "uncached" runs prompts whole; "auto" caches where the self-check found it
-        right, the prefix is worth it, and neither interventions nor hooks of the user are in the way.
+    path: "fast" runs a plain transformers twin of the model, "cached" encodes the prefix once and runs the hooked model,
+        "uncached" runs the hooked model on whole prompts. "auto" takes the first of them that is possible: neither
+        interventions nor hooks of the user are ever gone around, and a twin or a cache that a self-check found wrong is not
+        used. They agree to rounding.
     first_position: position id of each row's first token; its place in the prompt by default.
     grad: keep the graph.
+    encoded: prefixes encoded on the fast path, to be shared by calls at unchanged weights.
 
-    Raises `CaptureError` where rows do not fit the window or the path asked for does not exist.
+    Raises `CaptureError` where rows do not fit the window or the path asked for is not possible.
     """
-    _check_rows(model, prefix, rows)
+    check_rows(model, prefix, rows)
     layers = range(model.shape.n_layers) if layers is None else layers
-    cached = _use_cache(model, prefix, rows, interventions, path, first_position)
+    way = choose(model, Job(prefix, rows, sites, interventions, first_position, grad), path)
+    if way == "fast":
+        yield from _iter_fast(model, prefix, rows, sites, layers, first_position, {} if encoded is None else encoded)
+        return
     order = sorted(range(len(rows)), key=lambda n: len(rows[n].tokens))
     with torch.set_grad_enabled(grad):
-        state = _Prefix(model, prefix, layers, "attn_scores" in sites, interventions) if cached else None
-        size = chunk_rows(model, len(prefix), max((len(row.tokens) for row in rows), default=1))
-        for start in range(0, len(order), size):
-            index = tuple(order[start : start + size])
-            yield _run_chunk(
-                model, prefix, [rows[n] for n in index], index, sites, layers, interventions, state, first_position
-            )
+        scores = "attn_scores" in sites
+        state = _Prefix(model, prefix, layers, scores, interventions) if way == "cached" else None
+    size = chunk_rows(model, len(prefix), max((len(row.tokens) for row in rows), default=1))
+    for start in range(0, len(order), size):
+        index = tuple(order[start : start + size])
+        mine = [rows[n] for n in index]
+        with torch.set_grad_enabled(
+            grad
+        ):  # around the work, not around the yield: what the caller does is the caller's
+            chunk = _run_chunk(model, prefix, mine, index, sites, layers, interventions, state, first_position)
+        yield chunk
+
+
+def _iter_fast(
+    model: ICLModel,
+    prefix: Sequence[int],
+    rows: Sequence[Row],
+    sites: Sequence[str],
+    layers: Sequence[int],
+    first_position: int | None,
+    encoded: dict[tuple[int, ...], FastRun],
+) -> Iterator[Chunk]:
+    key = tuple(prefix)
+    if rows and (key not in encoded or encoded[key].top < max(layers)):
+        encoded.clear()  # one at a time: another context comes only when this one is done
+        with torch.no_grad():
+            encoded[key] = FastRun(model, twin_of(model), prefix, layers)
+    for index in fast_chunks(rows, model.device):
+        mine = [rows[n] for n in index]
+        at = torch.tensor([row.at for row in mine], dtype=torch.long)
+        with torch.no_grad():
+            values = encoded[key].run([row.tokens for row in mine], at, sites, first_position, layers)  # type: ignore[misc]  # ids, as chosen
+        yield Chunk(index, values, len(prefix), tuple(len(row.tokens) for row in mine))
 
 
 def chunk_rows(model: ICLModel, prefix: int, own: int) -> int:
@@ -164,42 +169,3 @@ def _inputs(model: ICLModel, prefix: Sequence[int], rows: Sequence[Row], longest
         own = torch.nn.functional.pad(own.to(model.device, model.dtype), (0, 0, 0, longest - len(own)))
         padded.append(own if head is None else torch.cat([head, own]))
     return torch.stack(padded)
-
-
-def _check_rows(model: ICLModel, prefix: Sequence[int], rows: Sequence[Row]) -> None:
-    if not prefix:
-        raise CaptureError("the prefix is empty; a prompt starts with BOS at least.")
-    longest = max((len(row.tokens) for row in rows), default=0)
-    if len(prefix) + longest > model.shape.n_ctx:
-        raise CaptureError(
-            f"a prompt of {len(prefix)} + {longest} tokens does not fit the window of {model.shape.n_ctx} of {model.name}. "
-            "Build the prompts for this model with iclmech.build_prompts, or ask for fewer demonstrations."
-        )
-    for number, row in enumerate(rows):
-        if any(not 0 <= at < len(row.tokens) for at in row.at):
-            raise CaptureError(f"row {number} is recorded at {row.at} but has {len(row.tokens)} tokens.")
-
-
-def _use_cache(
-    model: ICLModel,
-    prefix: Sequence[int],
-    rows: Sequence[Row],
-    interventions: Sequence[Intervention],
-    path: Path,
-    first: int | None,
-) -> bool:
-    if path not in ("auto", "cached", "uncached"):
-        raise CaptureError(f"got path={path!r}; expected 'auto', 'cached' or 'uncached'.")
-    in_the_way = "" if all_split(model, interventions) else "interventions are placed"
-    in_the_way = in_the_way or ("positions are shifted" if first is not None else "")
-    in_the_way = in_the_way or (
-        "" if model.capabilities.cache else "the self-check found no cache that is right on this model"
-    )
-    in_the_way = in_the_way or ("the model carries hooks of its user" if _user_hooks(model) else "")
-    if path == "cached" and in_the_way:
-        raise CaptureError(f"path='cached' is not possible: {in_the_way}. Use path='auto'.")
-    return path == "cached" or (path == "auto" and not in_the_way and len(prefix) > 1 and len(rows) > 1)
-
-
-def _user_hooks(model: ICLModel) -> bool:
-    return any(getattr(point, "fwd_hooks", None) for point in model.hooked.hook_dict.values())

@@ -18,4 +18,5 @@ from ._scores import (
     scores_from_taps as scores_from_taps,
     softmax_allowed as softmax_allowed,
 )
+from ._twin import Twin as Twin
 from ._weights import WeightsView as WeightsView, weights_view as weights_view

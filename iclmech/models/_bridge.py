@@ -86,9 +86,7 @@ class BridgeBackend:
         more: dict[str, Any] = {}
         if positions is not None:
             more["position_ids"] = positions
-            if (
-                not self.native
-            ):  # without a mask, transformers takes a jump of the positions for the start of another text
+            if not self.native:  # without a mask, transformers reads a jump of the positions as a new text
                 more["attention_mask"] = torch.ones_like(positions)
         if cache is not None:
             more["past_key_values"] = cache

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import reference
 import torch
 
-import reference
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from iclmech._base import CaptureError
-from iclmech.capture import Row, _run, capture, iter_run
+from iclmech.capture import Row, _choose, _run, capture, iter_run
 
 ROWS = [
     Row([5, 9, 70, 33], (3,)),
@@ -163,7 +163,7 @@ def test_refusals(prefix, rows, text, tiny_model):
 
 def test_an_unknown_path(tiny_model):
     with pytest.raises(CaptureError, match="got path='quick'"):
-        inspect.unwrap(_run._use_cache)(tiny_model("gpt2"), PREFIX, ROWS, (), "quick", None)
+        inspect.unwrap(_choose.choose)(tiny_model("gpt2"), _choose.Job(PREFIX, ROWS, ()), "quick")
 
 
 def test_nothing_to_run(tiny_model):

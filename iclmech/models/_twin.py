@@ -1,0 +1,155 @@
+"""A plain transformers twin of a bridge: the same weights in the same memory, run by transformers' own code.
+
+A `TransformerBridge` computes attention itself, so a faster attention cannot be put into it. The twin is built from the
+model's own class and config on the meta device and given the very parameters of the bridge, so that weight updates reach
+it. Where the bridge has split a fused projection into copies, the twin's fused weight is put together again by `refresh`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iclmech._base import ModelError
+
+_WRAPPER = re.compile(r"_original_component\.?")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where a split projection lies in the fused one: rows of it, or single entries."""
+
+    fused: nn.Parameter
+    source: nn.Parameter
+    rows: Tensor | None
+    entries: Tensor | None
+
+    def write(self) -> None:
+        if self.rows is not None:
+            self.fused.data.index_copy_(0, self.rows, self.source.data)
+        else:
+            self.fused.data.view(-1).index_copy_(0, self.entries, self.source.data.reshape(-1))
+
+
+class Twin:
+    """The twin's blocks, and what of them can be listened to.
+
+    Attributes: `base` (embedding, blocks and final norm, without unembedding), `blocks`, `attention`, `mlp`: modules, one
+    per layer.
+
+    Raises `ModelError` where no twin can be built that follows the bridge's weights.
+    """
+
+    def __init__(self, backend: Any, attention: str):
+        bridge = getattr(backend, "hooked", None)
+        if backend.kind != "TransformerBridge" or backend.native:
+            raise ModelError(f"{backend.kind} has no plain transformers model inside.")
+        original = bridge.original_model
+        config = copy.deepcopy(original.config)
+        with torch.device("meta"):
+            whole = type(original)._from_config(config, attn_implementation=attention)
+        self.base: Any = whole.base_model.eval()
+        prefix = whole.base_model_prefix + "."
+        self._backend = backend
+        self._parts: list[_Part] = []
+        self._share(original, prefix)
+        names = {id(module): _WRAPPER.sub("", name).rstrip(".") for name, module in original.named_modules()}
+        self.blocks = [self._find(names, block, prefix) for block in bridge.blocks]
+        self.attention = [self._find(names, block.attn, prefix) for block in bridge.blocks]
+        self.mlp = [self._find(names, getattr(block, "mlp", None), prefix) for block in bridge.blocks]
+        if any(module is None for module in (*self.blocks, *self.attention)):
+            raise ModelError("the blocks of the plain model could not be found.")
+        self._unfuse(bridge)
+        self._pointers = self._leaf_pointers()
+        self._check_covered()
+
+    def follows(self) -> bool:
+        """Whether the bridge's weights still lie where they lay when the twin was built."""
+        return self._leaf_pointers() == self._pointers
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Put fused projections together from the bridge's split ones, as they are now."""
+        for part in self._parts:
+            part.write()
+
+    def _find(self, names: dict[int, str], module: Any, prefix: str) -> Any:
+        name = names.get(id(module), "")
+        try:
+            return self.base.get_submodule(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        except AttributeError:
+            return None
+
+    def _share(self, original: nn.Module, prefix: str) -> None:
+        """Hand the bridge's parameters and buffers to the twin, name by name."""
+        found = {_WRAPPER.sub("", n): t for n, t in original.named_parameters(remove_duplicate=False)}
+        found |= {_WRAPPER.sub("", n): t for n, t in original.named_buffers(remove_duplicate=False)}
+        for path, module in self.base.named_modules():
+            for table in (module._parameters, module._buffers):
+                for name, tensor in table.items():
+                    if tensor is None:
+                        continue
+                    source = found.get(f"{prefix}{path}.{name}" if path else prefix + name)
+                    if source is None or source.is_meta:
+                        raise ModelError(f"the plain model's {path}.{name} has no counterpart in the bridge.")
+                    table[name] = source
+
+    def _unfuse(self, bridge: Any) -> None:
+        """Give the twin fused weights of its own wherever the bridge trains copies of them."""
+        for block, attention in zip(bridge.blocks, self.attention, strict=True):
+            split: Callable[[Any], tuple[nn.Module, ...]] | None = getattr(block.attn, "split_qkv_matrix", None)
+            if split is None:
+                continue
+            sources = [getattr(block.attn, kind) for kind in ("q", "k", "v")]
+            held = {_storage(tensor) for tensor in attention.parameters()}
+            if all(_storage(tensor) in held for source in sources for tensor in source.parameters()):
+                continue
+            name = block.attn.submodules["qkv"].name
+            fused = getattr(attention, name)
+            for field, tensor in list(fused._parameters.items()):
+                if tensor is not None:
+                    fused._parameters[field] = nn.Parameter(tensor.detach().clone(), requires_grad=False)
+            numbered = SimpleNamespace(**{field: _numbers(tensor) for field, tensor in fused._parameters.items()})
+            for source, places in zip(sources, split(SimpleNamespace(**{name: numbered})), strict=True):
+                for field in ("weight", "bias"):
+                    live, place = getattr(source, field, None), getattr(places, field, None)
+                    if live is not None and place is not None:
+                        self._parts.append(_part(fused._parameters[field], live, place.detach()))
+
+    def _leaf_pointers(self) -> list[int]:
+        leaves = [*self._backend.key_value_leaves(), *self._backend.other_leaves()]
+        return [leaf.tensor.data_ptr() for leaf in leaves] + [part.source.data_ptr() for part in self._parts]
+
+    def _check_covered(self) -> None:
+        held = {_storage(tensor) for tensor in self.base.parameters()} | {_storage(p.source) for p in self._parts}
+        for leaf in [*self._backend.key_value_leaves(), *self._backend.other_leaves()]:
+            if leaf.layer is not None and _storage(leaf.tensor) not in held:
+                raise ModelError(f"the plain model does not read {leaf.name}.")
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _numbers(tensor: Tensor | None) -> nn.Parameter | None:
+    """Every entry's own number, in the shape of `tensor`."""
+    if tensor is None:
+        return None
+    return nn.Parameter(torch.arange(tensor.numel(), dtype=torch.float64).view(tensor.shape), requires_grad=False)
+
+
+def _part(fused: nn.Parameter, source: nn.Parameter, places: Tensor) -> _Part:
+    places = places.long()
+    width = fused[0].numel()
+    rows = places.reshape(places.shape[0], -1)[:, 0] // width
+    whole = rows[:, None] * width + torch.arange(width)
+    if places.numel() == whole.numel() and torch.equal(places.reshape(whole.shape), whole):
+        return _Part(fused, source, rows.to(fused.device), None)
+    return _Part(fused, source, None, places.reshape(-1).to(fused.device))
