@@ -71,6 +71,17 @@ if TYPE_CHECKING:
     )
 
 if not TYPE_CHECKING:
+    import sys
+    import types
+
+    class _Package(types.ModuleType):
+        """`iclmech.capture` stays the function when the package of that name is imported, which would take its place."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if not (name in _HOME and isinstance(value, types.ModuleType)):
+                super().__setattr__(name, value)
+
+    sys.modules[__name__].__class__ = _Package
 
     def __getattr__(name: str):
         """Import what is asked for on first use, so that `import iclmech` stays instant."""
