@@ -6,8 +6,9 @@ the same piece has the same ids in every setting. Two traps lie here:
 * *The leading space.* GPT-2 and its kin write " word" as one token, so a space belongs to the front of the piece that
   follows it, never to the end of the one before. Pieces arrive here with their space in front.
 * *The tokenizer's own space.* SentencePiece tokenizers (Llama, T5) put a space before whatever they are given. They are
-  recognised by `tokenize("x x") == 2 * tokenize("x")`. A piece that brings a space gives it up, and a piece without one
-  (a colon, a newline) is tokenised after a newline whose ids are taken off again, so that no space is invented.
+  recognised by `tokenize("x x") == 2 * tokenize("x")`. Their pieces are tokenised after a newline whose ids are taken off
+  again, so that no space is invented (before a colon, say); where a newline merges with what follows it, a piece that
+  brings a space gives it up, so that none is doubled.
 """
 
 from __future__ import annotations
@@ -148,11 +149,11 @@ class PieceTokenizer:
     def _encode(self, piece: str, start: bool) -> list[int]:
         if not self.adds_space or start:
             return self._raw(piece)
-        if piece.startswith(" "):
-            return self._raw(piece[1:]) or self._raw(piece)
         n = len(self._newline)
         after_newline = self._raw("\n" + piece)
-        return after_newline[n:] if after_newline[:n] == self._newline else self._raw(piece)
+        if after_newline[:n] == self._newline:
+            return after_newline[n:]
+        return self._raw(piece.removeprefix(" ")) or self._raw(piece)
 
     def label(self, word: str) -> list[int]:
         """Token ids of a label word as it stands in a prompt: after one space."""

@@ -235,6 +235,15 @@ def test_the_window_cuts_whole_demonstrations(bpe: Any, task: Task) -> None:
     assert prompts.meta["notes"]
 
 
+def test_the_window_is_used_to_the_last_token(bpe: Any, task: Task) -> None:
+    free = build_prompts(bpe, task, k=20, n_queries=6)
+    needed = max(len(q.tokens) for q in free.queries) + max(map(len, free.contexts[0].label_tokens)) + 1
+    starts = [d.context_start for d in free.demonstrations]  # what stands before demonstration i, BOS included
+    for n_ctx in range(150, 190):
+        expected = sum(start + needed <= n_ctx for start in starts) - 1
+        assert quiet(bpe, task, k=20, n_queries=6, n_ctx=n_ctx).k == expected
+
+
 def test_every_context_is_cut_to_the_same_k(bpe: Any, task: Task) -> None:
     uneven = replace(task, train=[replace(e, fields={"text": e.text * (1 + i % 5)}) for i, e in enumerate(task.train)])
     prompts = quiet(bpe, uneven, k=20, n_queries=8, n_contexts=4, n_ctx=400)

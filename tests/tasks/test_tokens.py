@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,6 +44,17 @@ def test_joined_pieces_of_a_byte_level_tokenizer_equal_the_whole(bpe: Any) -> No
         *pieces.ids(" positive"),
     ]
     assert joined == bpe.encode("Review: a fine film\nSentiment: positive", add_special_tokens=False)
+
+
+def test_no_space_is_doubled_where_newlines_merge() -> None:
+    def tokenize(text: str) -> list[int]:  # a space before everything; a newline and the letter after it are one token
+        text = (" " + text).replace("\n ", "\n")
+        return [hash(part) for part in re.findall(r"\n.| ?[^\n ]| |\n", text)]
+
+    pieces = PieceTokenizer(tokenize, bos=0)
+    assert pieces.adds_space
+    assert tokenize(" a") != tokenize("a")
+    assert pieces.ids(" a") == tokenize("a") != tokenize("\n a")[-1:]
 
 
 def test_stories_tokenizer(stories: Any) -> None:
