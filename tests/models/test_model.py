@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import reference
+import torch
+
+from iclmech._base import BackendError, ModelError
+from iclmech.models import ICLModel
+
+
+@pytest.mark.parametrize("family", reference.FAMILIES)
+def test_leaves_are_the_key_and_value_projections(family, tiny_model, tiny_hf):
+    model, plain = tiny_model(family), tiny_hf(family)
+    biased = family in ("gpt2", "gpt_neox", "qwen2")
+    leaves = model.leaves()
+    kinds = ("k", "v", "k_bias", "v_bias") if biased else ("k", "v")
+    assert sorted((leaf.layer, leaf.kind) for leaf in leaves) == sorted((n, kind) for n in range(3) for kind in kinds)
+    for leaf in leaves:
+        own = reference.parameter_of(plain, leaf.layer, leaf.kind)
+        mine = leaf.canonical(leaf.tensor.detach())
+        assert torch.equal(mine, reference.canonical(plain, leaf.kind, own.detach()))
+    assert {leaf.kind for leaf in model.leaves("attn_v")} == ({"v", "v_bias"} if biased else {"v"})
+
+
+@pytest.mark.parametrize("family", reference.FAMILIES)
+def test_gradients_reach_every_leaf(family, fresh_model):
+    model = fresh_model(family)
+    tokens = torch.randint(0, 280, (2, 12), generator=torch.Generator().manual_seed(0))
+    for parameter in model.hooked.parameters():
+        parameter.requires_grad_(False)
+    everything = model.leaves("all")
+    assert len({leaf.name for leaf in everything}) == len(everything) == len({id(leaf.tensor) for leaf in everything})
+    leaves = model.leaves("attn_kv")
+    for leaf in leaves:
+        leaf.tensor.requires_grad_(True)
+    grads = torch.autograd.grad(model.forward(tokens)[:, -1, 3].sum(), [leaf.tensor for leaf in leaves])
+    for leaf, grad in zip(leaves, grads, strict=True):
+        zero = leaf.kind == "k_bias" and family in ("gpt2", "gpt_neo")  # softmax does not see a constant
+        assert (float(grad.abs().max()) < 1e-6) == zero, leaf.name
+
+
+@pytest.mark.parametrize("family", reference.FAMILIES)
+def test_all_leaves_cover_every_weight_of_the_plain_model(family, tiny_model, tiny_hf):
+    """As many numbers as the plain model has (tied embeddings once), so that no stale copy counts."""
+    mine = sum(leaf.tensor.numel() for leaf in tiny_model(family).leaves("all"))
+    assert mine == sum(parameter.numel() for parameter in tiny_hf(family).parameters())
+
+
+def test_selectors(tiny_model):
+    model = tiny_model("llama")
+    chosen = model.leaves(lambda name, layer: layer == 1 and ".k." in name)
+    assert [(leaf.layer, leaf.kind) for leaf in chosen] == [(1, "k")]
+    with pytest.raises(ModelError, match=r"chose no parameter; the model's are named like blocks\.0"):
+        model.leaves(lambda name, layer: False)
+    with pytest.raises(ModelError, match="got parameters='attn'"):
+        inspect.unwrap(ICLModel.leaves)(model, "attn")
+
+
+def test_the_hash_follows_the_weights(fresh_model, tiny_model):
+    model = fresh_model("qwen2")
+    assert model.hash() == tiny_model("qwen2").hash()
+    assert len(model.hash()) == 16
+    for leaf in (model.leaves()[0], model.leaves("all")[-1]):
+        before = model.hash()
+        with torch.no_grad():
+            leaf.tensor.view(-1)[0] += 1
+        assert model.hash() != before
+
+
+def test_hooks_read_and_write_and_leave(tiny_model):
+    model, seen, tokens = tiny_model("gpt2"), [], torch.tensor([[0, 5, 6]])
+    plain = model.forward(tokens)
+    with model.hooks([("resid_pre", 1, seen.append), ("attn_out", 1, lambda t: t * 2)]):
+        assert not torch.allclose(model.forward(tokens), plain)
+    assert seen[0].shape == (1, 3, 32)
+    with pytest.raises(ZeroDivisionError), model.hooks([("z", 0, lambda t: 1 / 0)]):
+        model.forward(tokens)
+    assert torch.equal(model.forward(tokens), plain)
+    assert not any(point.fwd_hooks for point in model.hooked.hook_dict.values())
+    with pytest.raises(BackendError, match="no hook for resid_pre in layer 7"), model.hooks([("resid_pre", 7, print)]):
+        pass
+    with pytest.raises(BackendError, match="no hook"), model.hooks([("attn_out", 0, print), ("z", 9, print)]):
+        pass
+    assert not any(point.fwd_hooks for point in model.hooked.hook_dict.values())
+
+
+def test_hooks_of_the_user_stay(fresh_model):
+    model, calls = fresh_model("gpt2"), []
+    model.hooked.hook_dict["blocks.0.attn.hook_z"].add_hook(lambda tensor, hook: calls.append(1))
+    with model.hooks([("z", 0, lambda tensor: None)]):
+        model.forward(torch.tensor([[0, 5]]))
+    model.forward(torch.tensor([[0, 5]]))
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("family", reference.FAMILIES)
+def test_the_readout_of_the_last_state_is_the_logits(family, tiny_model):
+    model, seen = tiny_model(family), []
+    with model.hooks([("resid_post", 2, seen.append)]):
+        logits = model.forward(torch.tensor([[0, 5, 6]]))
+    assert torch.allclose(model.readout(seen[0]), logits, atol=1e-5)
+    assert torch.allclose(model.readout(seen[0][0, 1]), logits[0, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("family", reference.FAMILIES)
+def test_an_untrained_twin(family, tiny_model):
+    model = tiny_model(family)
+    twin, again, other = model.untrained(3), model.untrained(3), model.untrained(4)
+    assert twin.hash() == again.hash() != other.hash()
+    assert twin.shape == model.shape
+    state = torch.randn(2, 32, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(twin.readout(state), model.readout(state))
+    tokens = torch.tensor([[4, 9]])
+    assert torch.equal(twin.backend.embed(tokens), model.backend.embed(tokens))
+    for mine, fresh in zip(model.leaves(), twin.leaves(), strict=True):
+        assert mine.name == fresh.name
+        assert fresh.kind.endswith("bias") or float(fresh.tensor.detach().std()) < 0.05  # drawn at 0.02, not at 0.2
+    everything = model.untrained(3, embeddings="fresh")
+    assert not torch.allclose(everything.backend.embed(tokens), model.backend.embed(tokens))
+    with pytest.raises(ModelError, match="expected 'keep' or 'fresh'"):
+        inspect.unwrap(ICLModel.untrained)(model, 0, "other")
+
+
+def test_drawing_a_twin_leaves_the_global_generator_alone(tiny_model):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    tiny_model("gpt2").untrained(1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_processed_model_may_be_read_but_not_trained(fresh_model):
+    model = fresh_model("gpt2")
+    model.require_raw()
+    model.hooked.enable_compatibility_mode(disable_warnings=True)
+    folded = ICLModel(model.hooked, "folded", model.tokenizer)
+    with pytest.raises(ModelError, match=r"folded cannot be updated: .*Load it raw"):
+        folded.require_raw()
+
+
+def test_updates_in_force_are_listed(tiny_model):
+    model = tiny_model("gpt2")
+    with model.marked("a"), model.marked("b"):
+        assert model.applied == ("a", "b")
+    assert model.applied == ()
+
+
+def test_other_objects_are_refused(tiny_hf, fresh_model, tiny_tokenizer):
+    with pytest.raises(ModelError, match="got a GPT2LMHeadModel; expected a TransformerBridge"):
+        ICLModel(tiny_hf("gpt2"))
+    model = fresh_model("gpt2")
+    model.backend.tokenizer = None
+    with pytest.raises(ModelError, match="has no tokenizer"):
+        _ = model.tokenizer
+
+
+def test_tokens_and_bos(fresh_model):
+    model = fresh_model("gpt2")
+    assert model.bos == 0
+    assert model.tokenizer.decode(model.tokenize("a fine film")) == "a fine film"
+    assert 0 not in model.tokenize("a fine film")
+    model.tokenizer.bos_token = None
+    assert model.bos == 1
+    model.tokenizer.eos_token = None
+    with pytest.raises(ModelError, match="neither a BOS nor an EOS"):
+        _ = model.bos
+
+
+def test_a_name_for_people(tiny_model):
+    assert "3 layers × 4 heads on 2 keys, d_model 32, context 256, float32 on cpu" in repr(tiny_model("llama"))
