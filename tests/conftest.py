@@ -110,3 +110,19 @@ def native_model() -> Callable[..., ICLModel]:
         return ICLModel(bridge, "native", tokenizer)
 
     return build
+
+
+CONTRACT_PLACES = (
+    "tests/models/",
+    "tests/capture/",
+    "tests/updates/",
+    "tests/interventions/",
+    "tests/test_against_reference.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything that touches TransformerLens carries the marker "contract" and is run on 3.9 as well."""
+    for item in items:
+        if any(place in item.path.as_posix() for place in CONTRACT_PLACES):
+            item.add_marker(pytest.mark.contract)
