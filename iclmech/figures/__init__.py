@@ -1,0 +1,20 @@
+"""Figures: a result in, a `plotly.graph_objects.Figure` out. Nothing is run or judged here.
+
+Each figure holds from 400 to 1600 px, has one colour per update, draws its intervals, and shows what is masked as masked.
+`figure.show()` in a notebook; `figure.write_image("figure.svg")` with the extra `iclmech[figures]`.
+"""
+
+from __future__ import annotations
+
+from ._accuracy import accuracy_by_setting as accuracy_by_setting
+from ._heads import head_map as head_map
+from ._names import (
+    comparison_name as comparison_name,
+    measure_name as measure_name,
+    setting_name as setting_name,
+    update_name as update_name,
+)
+from ._rates import learning_rate_curve as learning_rate_curve
+from ._similarity import similarity_by_layer as similarity_by_layer
+from ._text import plain as plain, visible as visible
+from ._theme import UPDATE_COLOURS as UPDATE_COLOURS, template as template

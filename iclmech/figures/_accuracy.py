@@ -1,0 +1,121 @@
+"""Accuracy in every setting: whether the context, and the update, taught anything at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from . import _read as read
+from ._frame import finish, note, panels
+from ._names import measure_name, measure_unit, setting_name
+from ._text import shortened
+from ._theme import GREY, SETTING_COLOURS, Theme, update_colour
+
+
+def accuracy_by_setting(
+    result: Any, measure: str = "accuracy", *, lr: int = 0, chance: float | None = None, theme: Theme = "light"
+) -> go.Figure:
+    """One line per setting: the mean with its interval for the trained (filled) and the untrained model (open).
+
+    Small grey dots are single seeds. The dashed line is chance.
+
+    Args:
+        result: a `Comparison`, or its dataset.
+        measure: any measure of one setting: "accuracy", "label_nll".
+        lr: position on the learning-rate grid.
+        chance: accuracy by guessing; by default 1 / number of label words, where they are known.
+        theme: "light" or "dark".
+
+    Raises:
+        ICLMechError: the result has no such measure or learning rate.
+    """
+    data = read.dataset(result)
+    read.need(data, (f"{measure}_overall",), "accuracy_by_setting")
+    lr = read.check_lr(data, lr)
+    settings = [s for s in read.labels(data, "setting") if _known(data, measure, lr, s)]
+    ordered = sorted(settings, key=_rank)
+    figure = panels([""], heights=[max(120, 34 * len(ordered) + 20)])
+    where = {s: len(ordered) - 1 - i for i, s in enumerate(ordered)}
+    for variant in read.variants(data)[::-1]:
+        _draw(figure, data, measure, lr, variant, where)
+    if not ordered:
+        note(figure, "no setting with a value in this result")
+    figure.update_yaxes(
+        tickvals=list(where.values()), ticktext=[_tick_text(s) for s in where], range=[-0.6, len(ordered) - 0.4],
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
+    unit = measure_unit(measure)
+    figure.update_xaxes(title=f"{measure_name(measure)} ({unit})" if unit else measure_name(measure))
+    if measure == "accuracy":
+        figure.update_xaxes(range=[-0.02, 1.02])
+    level = chance if chance is not None else read.chance(data)
+    if np.isfinite(level) and measure == "accuracy":
+        figure.add_vline(x=level, line={"color": GREY, "dash": "dash", "width": 1}, annotation={
+            "text": "chance", "font": {"size": 11, "color": GREY}, "yanchor": "bottom", "y": 1, "xanchor": "left"})  # fmt: skip
+    name = measure_name(measure)
+    about = f"Mean and 95 % interval; small dots are seeds. {read.sample(data)}"
+    return finish(figure, title=f"{name[:1].upper()}{name[1:]} by setting", about=about, theme=theme, legend_rows=2)
+
+
+def _known(data: xr.Dataset, measure: str, lr: int, setting: str) -> bool:
+    bands = [read.overall(data, measure, lr, setting=setting, variant=v) for v in read.variants(data)]
+    return any(b is not None and not b.empty for b in bands)
+
+
+def _tick_text(setting: str) -> str:
+    """In two lines where it is long: "after GD," and "random weight change"."""
+    head, comma, rest = setting_name(setting).partition(", ")
+    return (
+        f"{shortened(head, 22)},<br>{shortened(rest, 22)}"
+        if comma and len(head + rest) > 18
+        else shortened(head + comma + rest, 24)
+    )
+
+
+def _rank(setting: str) -> tuple[int, int]:
+    """zs, icl, the updates, then the controls of each."""
+    head, _, rest = setting.partition(":")
+    order = {"zs": 0, "icl": 1, "ft": 2}.get(head, 3)
+    control = (head == "icl" and bool(rest)) or ":" in rest
+    return (order if not control else order + 10, 0)
+
+
+def _colour(setting: str, updates: list[str]) -> str:
+    head, _, rest = setting.partition(":")
+    return update_colour(rest.partition(":")[0], updates) if head == "ft" else SETTING_COLOURS.get(head, GREY)
+
+
+def _draw(figure: go.Figure, data: xr.Dataset, measure: str, lr: int, variant: str, where: dict[str, int]) -> None:
+    trained = variant == "trained"
+    shift = 0.0 if trained else -0.26
+    xs, ys, low, high, colours, texts, seeds = [], [], [], [], [], [], []
+    for setting, y in where.items():
+        band = read.overall(data, measure, lr, setting=setting, variant=variant)
+        if band is None or band.empty:
+            continue
+        m, lo, hi = (float(v) for v in band)
+        xs.append(m)
+        ys.append(y + shift)
+        low.append(m - lo)
+        high.append(hi - m)
+        colours.append(_colour(setting, read.updates(data)))
+        interval = f" [{lo:.3f}, {hi:.3f}]" if np.isfinite(lo) else ""
+        texts.append(f"{setting_name(setting)}, {variant} model: {m:.3f}{interval}")
+        seeds += [
+            (v, y + shift) for v in read.by_seed(data, measure, lr, setting=setting, variant=variant) if np.isfinite(v)
+        ]
+    if not xs:
+        return
+    figure.add_scatter(
+        x=[s[0] for s in seeds], y=[s[1] for s in seeds], mode="markers", marker={"size": 4, "color": GREY, "opacity": 0.6},
+        hovertemplate="one seed: %{x:.3f}<extra></extra>", showlegend=False, legendgroup=variant,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=xs, y=ys, mode="markers", name=f"{variant} model", legendgroup=variant, legendrank=1 if trained else 2, customdata=texts,
+        marker={"size": 11 if trained else 9, "color": colours, "symbol": "circle" if trained else "circle-open", "line": {"width": 2, "color": colours}},
+        error_x={"type": "data", "array": high, "arrayminus": low, "thickness": 1.5, "width": 4, "color": GREY},
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip

@@ -1,0 +1,176 @@
+"""One number per head, as a map of layers and heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from iclmech._base import ICLMechError
+
+from . import _read as read
+from ._frame import finish, panels
+from ._names import comparison_name, measure_label, measure_name
+from ._text import plain
+from ._theme import GREY, Theme
+
+_TEXT_UP_TO = 8  # heads: with more, numbers in cells cannot be read at 400 px
+
+
+def head_map(
+    result: Any,
+    measure: str = "sim_am",
+    *,
+    comparisons: Sequence[str] | None = None,
+    variant: str = "trained",
+    lr: int = 0,
+    mark: Sequence[tuple[int, int]] = (),
+    theme: Theme = "light",
+) -> go.Figure:
+    """Layers down, heads across; hovering names the head, as in L3H5, and gives the value with its interval.
+
+    Grey cells are masked: the shift of scores there has no length, so no direction. They are not zeros.
+
+    Args:
+        result: a `Comparison`, any result whose dataset holds `measure` with the axes layer and head, or a DataArray of
+            these two axes (induction strength, prefix matching, attention to a role).
+        measure: name of the variable. Over seeds, the pooled mean is shown where there is one.
+        comparisons: one panel for each; by default the updates. Ignored where the variable has no such axis.
+        variant: "trained" or "untrained".
+        lr: position on the learning-rate grid.
+        mark: (layer, head) pairs to ring, such as the known induction heads.
+        theme: "light" or "dark".
+
+    Raises:
+        ICLMechError: no such variable, comparison, variant or learning rate, or it has no layers and heads.
+    """
+    if isinstance(result, xr.DataArray):
+        measure = str(result.name or measure)
+        data = result.rename(measure).to_dataset()
+    else:
+        data = read.dataset(result)
+    name = f"{measure}_pooled" if f"{measure}_pooled" in data else measure
+    read.need(data, (name,), "head_map")
+    if not {"layer", "head"} <= set(data[name].dims):
+        raise ICLMechError(
+            f"got {name} with the axes {', '.join(map(str, data[name].dims))}; expected layer and head among them."
+        )
+    lr = read.check_lr(data, lr)
+    wanted = _wanted(data, name, comparisons, variant)
+    n_layers, n_heads = data.sizes["layer"], data.sizes["head"]
+    height = float(np.clip(n_layers * 30, 90, 24 * 18 if n_layers > 16 else 360))
+    figure = panels(
+        [comparison_name(c, variant) if c else "" for c in wanted],
+        shared_x=False,
+        heights=[height] * len(wanted),
+        spacing=76,
+    )
+    bands = [
+        _band(data, name, lr, {"comparison": c, "variant": variant} if c else {"variant": variant}) for c in wanted
+    ]
+    limit = _limit(bands)
+    masked = sum(_draw(figure, data, measure, band, row, mark) for row, band in enumerate(bands, start=1))
+    figure.update_layout(coloraxis=_colours(limit))
+    figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(n_layers, 14), showgrid=False, zeroline=False)
+    figure.update_xaxes(title="head", dtick=_tick(n_heads, 16), showgrid=False, zeroline=False)
+    what = f"{masked:,} of {n_layers * n_heads * len(wanted):,} cells masked" if masked else "no cell masked"
+    about = (
+        f"Mean over queries and seeds; {what}. {read.sample(data)}"
+        if read.sample(data)
+        else f"{what[0].upper()}{what[1:]}."
+    )
+    title = measure_label(measure)
+    return finish(
+        figure,
+        title=f"{title[:1].upper()}{title[1:]} by head",
+        about=about,
+        theme=theme,
+        legend_rows=int(masked > 0),
+        extra=36,
+    )
+
+
+def _wanted(data: xr.Dataset, name: str, comparisons: Sequence[str] | None, variant: str) -> list[str]:
+    for dim, asked in (("comparison", list(comparisons or ())), ("variant", [variant])):
+        if dim in data[name].dims:
+            for label in asked:
+                if label not in read.labels(data, dim):
+                    raise ICLMechError(
+                        f"got the {dim} {label!r}; this result holds {', '.join(read.labels(data, dim))}."
+                    )
+    if "comparison" not in data[name].dims:
+        return [""]
+    known = read.labels(data, "comparison")
+    return list(comparisons) if comparisons is not None else [u for u in read.updates(data) if u in known] or known[:1]
+
+
+def _band(data: xr.Dataset, name: str, lr: int, at: dict[str, str]) -> read.Band:
+    axes = ("layer", "head")
+    base = data[[n for n in (name, f"{name}_ci") if n in data]]
+    extra = [d for d in base[name].dims if d not in (*axes, "comparison", "variant", "lr")]
+    band = read._band(base.mean(extra, skipna=True) if extra else base, name, lr, at)
+    if band is None or band.mean.ndim != 2:
+        raise ICLMechError(f"got {name} without a value for each layer and head; expected the axes layer and head.")
+    return band
+
+
+def _limit(bands: Sequence[read.Band]) -> tuple[float, float]:
+    """The range of colours: symmetric around zero where a value is negative."""
+    values = np.concatenate([b.mean.ravel() for b in bands]) if bands else np.array([])
+    values = values[np.isfinite(values)]
+    top = float(np.abs(values).max()) if values.size and np.abs(values).max() > 0 else 1.0
+    return (-top, top) if values.size and values.min() < 0 else (0.0, top)
+
+
+def _colours(limit: tuple[float, float]) -> dict[str, Any]:
+    bar = {"orientation": "h", "thickness": 10, "len": 1, "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
+           "ypad": 26, "xpad": 0, "outlinewidth": 0, "nticks": 6}  # fmt: skip
+    return {
+        "autocolorscale": True,
+        "cmin": limit[0],
+        "cmax": limit[1],
+        "cmid": 0 if limit[0] < 0 else None,
+        "colorbar": bar,
+    }
+
+
+def _draw(
+    figure: go.Figure, data: xr.Dataset, measure: str, band: read.Band, row: int, mark: Sequence[tuple[int, int]]
+) -> int:
+    layers, heads = [int(v) for v in data["layer"].values], [int(v) for v in data["head"].values]
+    hidden = np.isnan(band.mean)
+    label = measure_name(measure)
+    bounds = np.stack([band.low, band.high], axis=-1).astype(np.float32)
+    between = "" if np.isnan(bounds).all() else " [%{customdata[0]:.3f}, %{customdata[1]:.3f}]"
+    figure.add_heatmap(
+        x=heads, y=layers, z=band.mean.astype(np.float32), customdata=bounds if between else None, coloraxis="coloraxis",
+        hoverongaps=False, xgap=1, ygap=1, hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: %{{z:.3f}}{between}<extra></extra>", texttemplate="%{z:.2f}" if len(heads) <= _TEXT_UP_TO else None, name=plain(measure),
+        row=row, col=1,
+    )  # fmt: skip
+    if hidden.any():
+        figure.add_heatmap(
+            x=heads, y=layers, z=np.where(hidden, np.float32(1), np.float32(np.nan)), colorscale=[[0, GREY], [1, GREY]], showscale=False,
+            opacity=0.45, xgap=1, ygap=1, hoverongaps=False, name="masked",
+            hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: masked<extra></extra>", row=row, col=1,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name="masked: a shift without length has no direction", legendgroup="masked",
+            showlegend=not any(t.legendgroup == "masked" for t in figure.data), marker={"symbol": "square", "size": 11, "color": GREY, "opacity": 0.6},
+            row=row, col=1,
+        )  # fmt: skip
+    if mark:
+        figure.add_scatter(
+            x=[h for _, h in mark], y=[i for i, _ in mark], mode="markers", name="marked", showlegend=False, hoverinfo="skip",
+            marker={"symbol": "circle-open", "size": 16, "color": "#009E73", "line": {"width": 2.5}}, row=row, col=1,
+        )  # fmt: skip
+    return int(hidden.sum())
+
+
+def _tick(n: int, at_most: int) -> int:
+    step = 1
+    while n / step > at_most:
+        step *= 2
+    return step

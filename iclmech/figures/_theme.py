@@ -1,0 +1,120 @@
+"""One look for every figure: colours, dashes, a light and a dark template, sizes that hold from 400 to 1600 px."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import plotly.graph_objects as go
+import plotly.io as pio
+
+from iclmech._base import ICLMechError
+
+Theme = Literal["light", "dark"]
+
+# Okabe and Ito's colour-blind-safe palette. Orange and purple are darkened, so that every line has a contrast of at
+# least 3:1 with the light and with the dark background.
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#B87700", "#B8608F", "#808080"
+SKY = "#3A8FC4"
+
+UPDATE_COLOURS: dict[str, str] = {"gd": BLUE, "lcgd": VERMILLION}
+"""The colour of an update, in every figure."""
+_MORE_UPDATES = (PURPLE, GREEN, SKY, ORANGE)
+
+CONTROL_STYLES: dict[str, tuple[str, str]] = {
+    "untrained": (PURPLE, "dash"),
+    "random_update": (GREY, "dot"),
+    "random_direction": (GREY, "longdashdot"),
+    "shuffled_labels": (GREY, "dashdot"),
+    "wrong_task": (ORANGE, "longdash"),
+    "icl:reordered": (GREEN, "solid"),
+    "null": (GREY, "solid"),
+}
+"""Colour and dash of a control, in every figure: each differs from the others without colour too."""
+
+LABEL_COLOURS: tuple[str, ...] = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
+"""Colours of label words, in order."""
+DASHES: tuple[str, ...] = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+SETTING_COLOURS: dict[str, str] = {"zs": GREY, "icl": GREEN}
+"""The colours of zero-shot and in-context learning; a fine-tuned setting has the colour of its update."""
+
+_SEQUENTIAL = {
+    "light": ["#ffffff", "#d6e6f2", "#93c1de", "#4a93c2", "#0072B2", "#003a5c"],
+    "dark": ["#14181d", "#0b3350", "#00588a", "#2c8dc8", "#7fc0e6", "#e3f2fc"],
+}
+_DIVERGING = {
+    "light": ["#004c78", "#0072B2", "#8bbbd9", "#f7f7f7", "#f0b48c", "#D55E00", "#8a3d00"],
+    "dark": ["#a9d8f5", "#2c8dc8", "#07466b", "#171b20", "#743300", "#e07a2c", "#ffd2b0"],
+}
+_INK = {"light": "#1b1f24", "dark": "#e6e9ed"}
+_PAPER = {"light": "#ffffff", "dark": "#14181d"}
+_GRID = {"light": "#e3e6ea", "dark": "#2c333b"}
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+
+
+def _scale(colours: list[str]) -> list[list]:
+    return [[i / (len(colours) - 1), c] for i, c in enumerate(colours)]
+
+
+def _template(theme: Theme) -> go.layout.Template:
+    ink, paper, grid = _INK[theme], _PAPER[theme], _GRID[theme]
+    axis = {
+        "gridcolor": grid, "linecolor": grid, "zerolinecolor": GREY, "zerolinewidth": 1, "ticks": "outside", "ticklen": 4,
+        "tickcolor": grid, "automargin": True, "title": {"standoff": 8, "font": {"size": 13}}, "tickfont": {"size": 12},
+    }  # fmt: skip
+    layout = go.Layout(
+        font={"family": _FONT, "size": 13, "color": ink},
+        paper_bgcolor=paper,
+        plot_bgcolor=paper,
+        colorway=list(LABEL_COLOURS),
+        colorscale={
+            "sequential": _scale(_SEQUENTIAL[theme]),
+            "sequentialminus": _scale(_SEQUENTIAL[theme][::-1]),
+            "diverging": _scale(_DIVERGING[theme]),
+        },
+        title={"x": 0, "xref": "container", "xanchor": "left", "y": 1, "yref": "container", "yanchor": "top",
+               "pad": {"l": 12, "t": 12}, "font": {"size": 16}, "subtitle": {"font": {"size": 12, "color": GREY}}},
+        margin={"l": 56, "r": 16, "t": 72, "b": 48},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
+                "font": {"size": 12}, "itemwidth": 36, "tracegroupgap": 0, "bgcolor": "rgba(0,0,0,0)"},
+        hoverlabel={"font": {"family": _FONT, "size": 13, "color": ink}, "bgcolor": paper, "bordercolor": GREY, "align": "left"},
+        xaxis={**axis, "zeroline": False},
+        yaxis=axis,
+        annotationdefaults={"font": {"size": 12, "color": ink}},
+        coloraxis={"colorbar": {"outlinewidth": 0, "thickness": 12, "tickfont": {"size": 11}}},
+    )  # fmt: skip
+    return go.layout.Template(layout=layout)
+
+
+TEMPLATES: dict[str, go.layout.Template] = {"light": _template("light"), "dark": _template("dark")}
+for _name, _value in TEMPLATES.items():
+    pio.templates[f"iclmech_{_name}"] = _value
+
+
+def template(theme: Theme = "light") -> go.layout.Template:
+    """The plotly template of a theme: `figure.update_layout(template=iclmech.figures.template("dark"))`.
+
+    Both are registered with plotly as "iclmech_light" and "iclmech_dark". No trace has a colour that is unreadable on
+    one of them, so changing the template changes the theme of a finished figure.
+
+    Raises:
+        ICLMechError: the theme is neither "light" nor "dark".
+    """
+    if theme not in TEMPLATES:
+        raise ICLMechError(f"got the theme {theme!r}; expected 'light' or 'dark'.")
+    return TEMPLATES[theme]
+
+
+def update_colour(update: str, updates: Sequence[str] = ()) -> str:
+    """The colour of an update: fixed for gd and lcgd, in order of `updates` for others."""
+    if update in UPDATE_COLOURS:
+        return UPDATE_COLOURS[update]
+    others = [u for u in updates if u not in UPDATE_COLOURS]
+    return _MORE_UPDATES[others.index(update) % len(_MORE_UPDATES)] if update in others else PURPLE
+
+
+def translucent(colour: str, alpha: float) -> str:
+    """`#rrggbb` as `rgba(…)`, for bands."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"
