@@ -148,4 +148,4 @@ def seed_spread(values: Float[np.ndarray, "seed *rest"], level: float = 0.95) ->
     squares = np.nansum((array - mean) ** 2, axis=0)
     sd = np.sqrt(_ratio(squares, np.maximum(n - 1, 0)))
     half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
-    return Interval(mean, mean - half, mean + half), sd
+    return Interval(mean, np.asarray(mean - half), np.asarray(mean + half)), np.asarray(sd)

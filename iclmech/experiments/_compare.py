@@ -15,13 +15,13 @@ from iclmech.models import ICLModel, Selector
 from iclmech.tasks import PromptSet, Selection, Task
 
 from ._compare_examples import example_attention
-from ._compare_gather import Frame, comparison_names, gather, gather_queries, setting_names
+from ._compare_gather import Frame, gather, gather_queries
 from ._compare_measure import COMPARED, SINGLE, Bench, Records, measure, queries_hash
+from ._compare_names import comparison_names, setting_names
 from ._compare_plan import (
     DEFAULT_GRID,
     SITES,
     CompareError,
-    Metric,
     Plan,
     controls_of,
     metrics_of,
@@ -45,7 +45,7 @@ def compare(
     lr: str | float | Sequence[float] | Mapping[str, Any] = "auto",
     *,
     keep_queries: bool = False,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     controls: str | Sequence[str] = "all",
     preset: str | None = None,
     loss: Literal["label", "all"] | None = None,

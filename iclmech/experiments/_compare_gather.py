@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from iclmech.analysis.statistics import bootstrap_means, clustered_mean, percentile_interval
 
 from ._compare_measure import COMPARED, SINGLE, Cell, Records
+from ._compare_names import contrast_pairs
 from ._compare_plan import CompareError, Plan
 from ._compare_rates import RateCurve
 from ._comparison import text_array
@@ -39,48 +41,6 @@ class Frame:
         return self.comparisons if kind == "comparison" else self.settings
 
 
-def comparison_names(plan: Plan) -> list[str]:
-    """Comparisons in their fixed order; those that were not run stay in the list and are NaN."""
-    control = [
-        f"{u}:{c}"
-        for c in ("random_update", "shuffled_labels", "wrong_task")
-        if c in plan.controls
-        for u in plan.updates
-    ]
-    random = ["random_direction"] if "random_direction" in plan.controls else []
-    ceiling = ["icl:reordered"] if "icl:reordered" in plan.controls else []
-    return [*plan.updates, *random, *control, *ceiling]
-
-
-def setting_names(plan: Plan) -> list[str]:
-    """Settings in their fixed order."""
-    contexts = [c for c in plan.controls if c.startswith("icl:")]
-    tuned = [f"ft:{name}" for name in comparison_names(plan) if name.split(":")[0] in plan.updates]
-    return ["zs", "icl", *contexts, *tuned]
-
-
-def contrast_pairs(plan: Plan) -> Iterator[tuple[str, tuple[str, str, str], tuple[str, str, str]]]:
-    """(name, (part, comparison, variant), (part, comparison, variant)); part: the measure itself, or "null"."""
-    names, variants, updates = comparison_names(plan), plan.variants, list(plan.updates)
-    for variant in variants:
-        where = "" if variant == "trained" else f" ({variant})"
-        for other in updates[1:]:
-            yield f"{other} - {updates[0]}{where}", ("measure", other, variant), ("measure", updates[0], variant)
-    for u in updates:
-        if "untrained" in variants:
-            yield f"{u}: trained - untrained", ("measure", u, "trained"), ("measure", u, "untrained")
-        yield f"{u} - closed-form null", ("measure", u, "trained"), ("null", u, "trained")
-        for control in (
-            f"{u}:random_update",
-            "random_direction",
-            f"{u}:shuffled_labels",
-            f"{u}:wrong_task",
-            "icl:reordered",
-        ):
-            if control in names:
-                yield f"{u} - {control}", ("measure", u, "trained"), ("measure", control, "trained")
-
-
 def gather(records: Records, frame: Frame, curve: RateCurve | None, rates: dict[str, tuple[float, ...]]) -> xr.Dataset:
     """The dataset without a query axis."""
     plan, variables, replicates = frame.plan, {}, {}
@@ -94,18 +54,8 @@ def gather(records: Records, frame: Frame, curve: RateCurve | None, rates: dict[
     for measure in (*COMPARED, *plan.metrics):
         variables |= _contrast_variables(measure, variables, replicates, frame)
     variables["relative_norm"] = _norms(records, frame)
-    coords: dict[str, Any] = {
-        "comparison": text_array(frame.comparisons),
-        "setting": text_array(frame.settings),
-        "variant": text_array(plan.variants),
-        "update": text_array(list(plan.updates)),
-        "seed": np.array(plan.seeds),
-        "lr": np.arange(frame.n_rates),
-        "lr_value": (("update", "lr"), np.array([rates[u] for u in plan.updates])),
-        "layer": np.arange(frame.n_layers),
-        "head": np.arange(frame.n_heads),
-        "bound": text_array(["low", "high"]),
-    }
+    coords = {**_coordinates(frame), "bound": text_array(["low", "high"])}
+    coords["lr_value"] = (("update", "lr"), np.array([rates[u] for u in plan.updates]))
     pairs = list(contrast_pairs(plan))
     coords["contrast"] = text_array([name for name, _, _ in pairs])
     coords["contrast_variant"] = ("contrast", text_array([_variant_of(left[2], right[2]) for _, left, right in pairs]))
@@ -113,6 +63,20 @@ def gather(records: Records, frame: Frame, curve: RateCurve | None, rates: dict[
         variables |= _curve_variables(curve)
         coords["rate"] = np.array(curve.grid)
     return xr.Dataset(variables, coords)
+
+
+def _coordinates(frame: Frame) -> dict[str, Any]:
+    plan = frame.plan
+    return {
+        "comparison": text_array(frame.comparisons),
+        "setting": text_array(frame.settings),
+        "variant": text_array(plan.variants),
+        "update": text_array(list(plan.updates)),
+        "seed": np.array(plan.seeds),
+        "lr": np.arange(frame.n_rates),
+        "layer": np.arange(frame.n_layers),
+        "head": np.arange(frame.n_heads),
+    }
 
 
 def _variant_of(left: str, right: str) -> str:
@@ -140,7 +104,8 @@ def gather_queries(records: Records, frame: Frame, prompts: Any) -> xr.Dataset:
             variables[measure] = ((kind, "variant", "seed", "lr", "query", *axes), full)
     labels = np.array([-1 if q.label is None else q.label for q in prompts.queries])
     rows = np.array([q.index for q in prompts.queries])
-    return xr.Dataset(variables, {"query_label": ("query", labels), "query_index": ("query", rows)})
+    axis = {"query": np.arange(len(labels)), "query_label": ("query", labels), "query_index": ("query", rows)}
+    return xr.Dataset(variables, {**_coordinates(frame), **axis})
 
 
 def axes_of(measure: str, cells: dict[Cell, np.ndarray], frame: Frame) -> tuple[str, ...]:
@@ -219,8 +184,9 @@ def _stack(
     return stacked[:, None] if stacked.ndim == 1 else stacked
 
 
-def _over_features(array: np.ndarray, keep: int) -> np.ndarray:
+def _over_features(values: ArrayLike, keep: int) -> np.ndarray:
     """Mean over all axes behind the first `keep`, leaving NaN out; NaN where everything is."""
+    array = np.asarray(values)
     flat = array.reshape(*array.shape[:keep], -1)
     count = (~np.isnan(flat)).sum(axis=-1)
     return np.divide(np.nansum(flat, axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)

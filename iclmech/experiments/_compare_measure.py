@@ -37,10 +37,12 @@ class Records:
     relative_norm: dict[Cell, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def note(self, text: str) -> None:
-        """Remember a sentence once."""
-        if text not in self.notes:
-            self.notes.append(text)
+    def note(self, text: str) -> bool:
+        """Remember a sentence once; False if it is known."""
+        if text in self.notes:
+            return False
+        self.notes.append(text)
+        return True
 
 
 @dataclass(frozen=True)

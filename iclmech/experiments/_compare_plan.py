@@ -179,7 +179,7 @@ def controls_of(controls: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(c for c in CONTROLS if c in given), given
 
 
-def metrics_of(metrics: Mapping[str, Metric] | None, taken: Sequence[str]) -> dict[str, Metric]:
+def metrics_of(metrics: Mapping[str, Any] | None, taken: Sequence[str]) -> dict[str, Metric]:
     """The user's measures; their names become variables."""
     for name, function in (metrics or {}).items():
         if not isinstance(name, str) or not name.isidentifier() or name in taken:

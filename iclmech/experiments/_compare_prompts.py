@@ -61,12 +61,10 @@ def other_task(task: Task, plan: Plan, records: Records) -> Task | None:
 
 @contextmanager
 def noting(records: Records) -> Iterator[None]:
-    """Turn warnings of the package into notes, each once; others pass."""
+    """Make a note of each warning of the package; let each pass once, and all others always."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        if issubclass(warning.category, ICLMechWarning):
-            records.note(str(warning.message))
-        else:
+        if not issubclass(warning.category, ICLMechWarning) or records.note(str(warning.message)):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -67,7 +67,7 @@ def choose_rates(
             nll[u, r] = float(-ft.target_scores.nanmean())
             accuracy[u, r] = float(metrics.accuracy(ft, labels))
             norm[u, r] = weights.relative_norm()
-            sim[u, r] = np.array(metrics.sim_aou(zs, icl, ft).nanmean(dim=0))
+            sim[u, r] = metrics.sim_aou(zs, icl, ft).nanmean(dim=0).numpy()
     curve = RateCurve(
         DEFAULT_GRID,
         nll,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iclmech._base import ICLMechError
@@ -43,6 +42,22 @@ class CompareConfig:
     """label or all: the tokens that the updates learn from; empty: label, or the preset's."""
     position: str = ""
     """prediction or label: where states are read; empty: prediction, or the preset's."""
+    wrong_task: str = ""
+    """Task of the wrong-task control; empty: another shipped one beside a shipped task, else none."""
+    wrong_data: str = ""
+    """Records of that task, as with --data."""
+    separator: str = ""
+    """After each demonstration (\\n for a line break, <eos> for end-of-text); empty: the task's own, or the preset's."""
+    parameters: str = "attn_kv"
+    """attn_kv, attn_v or all: what the updates train."""
+    selection: str = "random"
+    """random or balanced: how demonstrations are drawn."""
+    embeddings: str = "keep"
+    """keep or fresh: embeddings of the untrained models."""
+    match_positions: bool = False
+    """Place zero-shot queries at the positions that they have behind the demonstrations."""
+    n_boot: int = 1000
+    """Resamples of the bootstrap."""
     keep_queries: bool = False
     """Keep every measure by query as well."""
     device: str = ""
@@ -69,6 +84,13 @@ class CompareConfig:
             preset=self.preset or None,
             loss=self.loss or None,  # type: ignore[arg-type]  # compare says which values there are
             position=self.position or None,
+            wrong_task=load_task(self.wrong_task, data=self.wrong_data or None) if self.wrong_task else None,
+            separator=self.separator.replace("\\n", "\n").replace("\\t", "\t") or None,
+            parameters=self.parameters,  # type: ignore[arg-type]
+            selection=self.selection,  # type: ignore[arg-type]
+            embeddings=self.embeddings,  # type: ignore[arg-type]
+            match_positions=self.match_positions,
+            n_boot=self.n_boot,
             keep_queries=self.keep_queries,
             progress=not self.quiet,
         )
