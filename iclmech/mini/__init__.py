@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._sequences import LossWeights as LossWeights, MixtureConfig as MixtureConfig, batch as training_batch
+from ._sequences import LossWeights as LossWeights, MixtureConfig as MixtureConfig, training_batch as training_batch
 from ._store import list_mini_models as list_mini_models, mini_history as mini_history, mini_model_dir as mini_model_dir
 from ._tasks import (
     MINI_TASKS as MINI_TASKS,
@@ -23,5 +23,5 @@ from ._world import (
     WorldConfig as WorldConfig,
     draw_episode as draw_episode,
     held_pair as held_pair,
-    seeded as world_seed,
+    world_seed as world_seed,
 )

@@ -17,7 +17,9 @@ SENTIMENT: tuple[tuple[str, ...], ...] = (
     _split("poor weak dull boring flat messy tedious clumsy lame bland stale sloppy"),
     _split("average ordinary fair passable decent standard typical moderate tolerable middling usual normal"),
     _split("nice pleasant enjoyable likable solid charming sweet fun lovely clever neat graceful"),
-    _split("excellent superb brilliant wonderful amazing stunning marvelous fantastic perfect glorious magnificent splendid"),
+    _split(
+        "excellent superb brilliant wonderful amazing stunning marvelous fantastic perfect glorious magnificent splendid"
+    ),
 )
 """Five levels of sentiment, worst first."""
 
@@ -28,14 +30,30 @@ AMBIGUOUS: tuple[str, ...] = _split(
 """Adjectives without a class of their own: each prompt gives them one."""
 
 TOPICS: dict[str, tuple[str, ...]] = {
-    "sports": _split("match goal coach league striker referee stadium tournament playoff batter pitcher medal defender sprint"),
-    "business": _split("market shares profit investor merger stocks revenue earnings bank loan retail dividend broker tariff"),
-    "technology": _split("software laptop internet browser smartphone server chip robot database hacker gadget code keyboard router"),
-    "politics": _split("senate minister election parliament vote treaty president campaign congress governor ballot diplomat embassy mayor"),
-    "health": _split("doctor patient hospital vaccine surgery nurse clinic disease therapy virus diet medicine symptom diagnosis"),
-    "science": _split("physics telescope atom molecule laboratory genome planet galaxy fossil chemist particle neutron comet theory"),
-    "travel": _split("airport passport luggage hotel tourist cruise resort suitcase visa itinerary hostel airline ferry guidebook"),
-    "arts": _split("painter gallery sculpture museum canvas theatre ballet opera poet exhibition orchestra portrait drama sculptor"),
+    "sports": _split(
+        "match goal coach league striker referee stadium tournament playoff batter pitcher medal defender sprint"
+    ),
+    "business": _split(
+        "market shares profit investor merger stocks revenue earnings bank loan retail dividend broker tariff"
+    ),
+    "technology": _split(
+        "software laptop internet browser smartphone server chip robot database hacker gadget code keyboard router"
+    ),
+    "politics": _split(
+        "senate minister election parliament vote treaty president campaign congress governor ballot diplomat embassy mayor"
+    ),
+    "health": _split(
+        "doctor patient hospital vaccine surgery nurse clinic disease therapy virus diet medicine symptom diagnosis"
+    ),
+    "science": _split(
+        "physics telescope atom molecule laboratory genome planet galaxy fossil chemist particle neutron comet theory"
+    ),
+    "travel": _split(
+        "airport passport luggage hotel tourist cruise resort suitcase visa itinerary hostel airline ferry guidebook"
+    ),
+    "arts": _split(
+        "painter gallery sculpture museum canvas theatre ballet opera poet exhibition orchestra portrait drama sculptor"
+    ),
 }
 """Topic name (its natural label word) -> the topic's nouns."""
 
@@ -109,8 +127,12 @@ LABELS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Natural label words of each family; the order is the order of the latent classes."""
 
-SUBJECTS: tuple[str, ...] = _split("film movie story plot acting ending script cast scene show book novel song meal service staff")
-THINGS: tuple[str, ...] = _split("soup door shop street floor cup lamp box king girl man woman train river bottle window")
+SUBJECTS: tuple[str, ...] = _split(
+    "film movie story plot acting ending script cast scene show book novel song meal service staff"
+)
+THINGS: tuple[str, ...] = _split(
+    "soup door shop street floor cup lamp box king girl man woman train river bottle window"
+)
 VERBS: tuple[str, ...] = _split("rose fell changed opened returned grew moved arrived stopped waited")
 FUNCTION: tuple[str, ...] = _split(
     "the a an and or of in on with was is are it this that they we i she he felt seemed looked very quite really rather so "

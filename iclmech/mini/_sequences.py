@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 from typing import Any
@@ -52,7 +52,7 @@ class MixtureConfig:
 
     repeat: float = 0.1
     recall: float = 0.05
-    world: WorldConfig = WorldConfig()
+    world: WorldConfig = field(default_factory=WorldConfig)
 
 
 @cache
@@ -73,7 +73,9 @@ def _style(random: Random, episode: Episode) -> tuple[list[int], list[int], list
     return piece_ids(before), piece_ids(after), separator
 
 
-def episode_sequence(random: Random, episode: Episode, length: int, weights: LossWeights) -> tuple[list[int], list[float]]:
+def episode_sequence(
+    random: Random, episode: Episode, length: int, weights: LossWeights
+) -> tuple[list[int], list[float]]:
     """Write an episode out until ``length`` tokens are full. The weight of token i is that of predicting it."""
     before, after, separator = _style(random, episode)
     table, known_labels = _id_table(), episode.kind in ("natural", "permuted")
@@ -110,7 +112,9 @@ def repeat_sequence(random: Random, length: int, weights: LossWeights) -> tuple[
     return ids, ([0.0] * (n + 1) + [weights.repeat] * length)[:length]
 
 
-def sequence(random: Random, length: int, mixture: MixtureConfig, weights: LossWeights) -> tuple[list[int], list[float]]:
+def sequence(
+    random: Random, length: int, mixture: MixtureConfig, weights: LossWeights
+) -> tuple[list[int], list[float]]:
     """One training sequence of ``length`` tokens and the loss weight of each token."""
     draw = random.random()
     if draw < mixture.repeat:
@@ -119,7 +123,7 @@ def sequence(random: Random, length: int, mixture: MixtureConfig, weights: LossW
     return episode_sequence(random, draw_episode(random, mixture.world, family), length, weights)
 
 
-def batch(
+def training_batch(
     random: Random, rows: int, length: int, mixture: MixtureConfig, weights: LossWeights
 ) -> tuple[Int[np.ndarray, "rows length"], Float[np.ndarray, "rows length"]]:
     """``rows`` training sequences as arrays of ids and of loss weights."""

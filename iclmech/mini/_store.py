@@ -63,5 +63,7 @@ def mini_history() -> tuple[dict[str, Any], ...]:
     """
     path = DATA / "history.json"
     if not path.is_file():
-        raise ModelError("icl-mini's training history is not in this installation; install iclmech with its package data.")
+        raise ModelError(
+            "icl-mini's training history is not in this installation; install iclmech with its package data."
+        )
     return tuple(from_ascii_json(path.read_text())["rows"])

@@ -9,7 +9,7 @@ from random import Random
 
 from .._base import TaskError
 from . import _lexicon as lex
-from ._world import Episode, _sources, seeded
+from ._world import Episode, _sources, world_seed
 
 N_TRAIN, N_TEST = 1536, 768
 
@@ -93,7 +93,7 @@ def _pools(info: MiniTaskInfo) -> list[tuple[str, ...]]:
 
 def _records(name: str, info: MiniTaskInfo, seed: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     family_seed = "mini/task/" + info.family + str(info.classes)
-    random = seeded(seed, family_seed)
+    random = world_seed(seed, family_seed)
     names = _names(info.family, info.classes)
     episode = Episode(info.family, info.classes, tuple(names), "natural", _pools(info))
     if info.family.startswith("sentiment"):
@@ -115,7 +115,7 @@ def _records(name: str, info: MiniTaskInfo, seed: int) -> tuple[list[dict[str, s
 
 
 def _redraw(pool: tuple[str, ...], n: int, purpose: str, seed: int) -> list[str]:
-    return seeded(seed, purpose).sample(pool, n)
+    return world_seed(seed, purpose).sample(pool, n)
 
 
 @cache
@@ -143,7 +143,9 @@ def mini_task_spec(name: str, seed: int = 0) -> MiniTaskSpec:
         pool = lex.HELD_SYMBOLS if info.labels == "held symbols" else lex.SYMBOLS
         episode = partial(_redraw, pool, len(names), f"mini/labels/{name}")
         words = episode(0)
-    return MiniTaskSpec(name, info.description, info.held_out, train, test, info.template, names, list(words), episode, pool)
+    return MiniTaskSpec(
+        name, info.description, info.held_out, train, test, info.template, names, list(words), episode, pool
+    )
 
 
 def random_contexts(random: Random, rows: list[dict[str, str]], k: int) -> list[dict[str, str]]:

@@ -77,7 +77,10 @@ def build_tokenizer() -> Any:
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=special_id(PAD), byte_fallback=False))
     split = Regex(r" ?[A-Za-z]+| ?[-=]>| ?[.,;!?]|\s|[^\s]")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(split, behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(split, behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(SPECIALS))

@@ -16,7 +16,16 @@ from .._base import TaskError, np_rng
 from . import _lexicon as lex
 from ._texts import PATTERNS, fill
 
-FAMILIES: tuple[str, ...] = ("sentiment", "sentiment-5", "topic", "subjectivity", "entailment", "cluster", "sets", "recall")
+FAMILIES: tuple[str, ...] = (
+    "sentiment",
+    "sentiment-5",
+    "topic",
+    "subjectivity",
+    "entailment",
+    "cluster",
+    "sets",
+    "recall",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class WorldConfig:
         label_noise: share of wrong labels in episodes with natural or permuted labels.
         easy: share of episodes with one or two words per class and bare texts (a curriculum).
         max_classes: most classes in an episode.
+        scatter: put fillers between the words of the bare recall task as well.
         families: weights of the families, in the order of `FAMILIES`.
     """
 
@@ -43,6 +53,7 @@ class WorldConfig:
     label_noise: float = 0.1
     easy: float = 0.1
     max_classes: int = 5
+    scatter: bool = False
     families: tuple[float, ...] = (0.2, 0.08, 0.18, 0.12, 0.15, 0.2, 0.07, 0.0)
 
     def __post_init__(self) -> None:
@@ -82,20 +93,20 @@ class Episode:
     noise: float = 0.0
     easy: bool = False
     zipf: float = 0.0
+    scatter: bool = False
 
     def item(self, random: Random, label: int | None = None) -> Item:
         """Draw one example (of class ``label`` if given)."""
         label = random.randrange(len(self.classes)) if label is None else label
         if self.family == "recall":
-            words = random.choice(self.pools[label])
-            return Item(tuple(words.split()), label, words, False)
+            key = random.choice(self.pools[label])
+            words = _scatter(random, key.split()) if self.scatter else tuple(key.split())
+            return Item(words, label, key, False)
         if self.family == "entailment":
             return Item(_pair(random, self.classes[label], self.easy), label, label, True)
         if self.easy:
             words = random.choices(self.pools[label], k=random.choice((1, 1, 2)))
-            for _ in range(random.choice((0, 0, 1, 2, 3))):
-                words.insert(random.randrange(len(words) + 1), random.choice(_FILLERS))
-            return Item(tuple(words), label, label, True)
+            return Item(_scatter(random, words), label, label, True)
         pattern = random.choice(PATTERNS[self.family])
         if self.ambiguous and random.random() < self.ambiguous_share:
             pool = [word for word, owner in self.ambiguous.items() if owner == label]
@@ -104,6 +115,13 @@ class Episode:
                 return Item(words, label, key, False)
         words, first = fill(random, pattern, self.pools[label], self.zipf)
         return Item(words, label, first if self.family == "sets" else label, self.family != "sets")
+
+
+def _scatter(random: Random, words: list[str]) -> tuple[str, ...]:
+    """The words among up to three fillers (often none)."""
+    for _ in range(random.choice((0, 0, 1, 2, 3))):
+        words.insert(random.randrange(len(words) + 1), random.choice(_FILLERS))
+    return tuple(words)
 
 
 def _pair(random: Random, relation: int, easy: bool) -> tuple[str, ...]:
@@ -161,7 +179,9 @@ def _draw_classes(random: Random, family: str, max_classes: int) -> tuple[int, .
     return tuple(sorted(chosen)) if family == "sentiment-5" else tuple(chosen)
 
 
-def _draw_labels(random: Random, family: str, classes: tuple[int, ...], config: WorldConfig) -> tuple[tuple[str, ...], str]:
+def _draw_labels(
+    random: Random, family: str, classes: tuple[int, ...], config: WorldConfig
+) -> tuple[tuple[str, ...], str]:
     draw = random.random()
     if family in lex.LABELS and draw < config.natural + config.permuted:
         names = random.choice(lex.LABELS[family])
@@ -176,9 +196,7 @@ def _draw_labels(random: Random, family: str, classes: tuple[int, ...], config: 
 
 
 _FILLERS: tuple[str, ...] = (*lex.FUNCTION, *lex.SUBJECTS, *lex.THINGS, *lex.NAMES, *lex.VERBS)
-_OPEN_WORDS: tuple[str, ...] = tuple(
-    word for word in lex.content_words() if word not in lex.HELD_WORDS
-)
+_OPEN_WORDS: tuple[str, ...] = tuple(word for word in lex.content_words() if word not in lex.HELD_WORDS)
 
 
 def draw_episode(random: Random, config: WorldConfig | None = None, family: str | None = None) -> Episode:
@@ -218,10 +236,19 @@ def _arbitrary(random: Random, config: WorldConfig, family: str) -> Episode:
         tuple(" ".join(words[(c * each + i) * size : (c * each + i + 1) * size]) for i in range(each)) for c in range(n)
     ]
     labels = tuple(random.sample(lex.SYMBOLS, n))
-    return Episode(family, tuple(range(n)), labels, "symbols", pools, easy=family == "recall", zipf=config.zipf)
+    return Episode(
+        family,
+        tuple(range(n)),
+        labels,
+        "symbols",
+        pools,
+        easy=family == "recall",
+        zipf=config.zipf,
+        scatter=config.scatter,
+    )
 
 
-def seeded(seed: int, purpose: str) -> Random:
+def world_seed(seed: int, purpose: str) -> Random:
     """A `random.Random` derived from ``seed`` and ``purpose``; it never touches global state."""
     return Random(int(np_rng(seed, purpose).integers(2**62)))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iclmech._base import TaskError
-from iclmech.mini import MINI_TASKS, mini_task_spec
-from iclmech.mini import _lexicon as lex
+from iclmech.mini import MINI_TASKS, _lexicon as lex, mini_task_spec
 
 
 @pytest.mark.parametrize("name", MINI_TASKS)

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from iclmech._base import TaskError
-from iclmech.mini import FAMILIES, WorldConfig, draw_episode, held_pair, world_seed
-from iclmech.mini import _lexicon as lex
-from iclmech.mini._sequences import LossWeights, MixtureConfig, batch, episode_sequence, repeat_sequence, sequence
+from iclmech.mini import FAMILIES, WorldConfig, _lexicon as lex, draw_episode, held_pair, world_seed
+from iclmech.mini._sequences import (
+    LossWeights,
+    MixtureConfig,
+    episode_sequence,
+    repeat_sequence,
+    sequence,
+    training_batch,
+)
 from iclmech.mini._vocabulary import decode, word_id
 from iclmech.mini._world import wrong_label
 
@@ -33,7 +39,7 @@ def test_no_word_has_two_classes() -> None:
 
 
 def test_a_seed_decides_everything() -> None:
-    one, two, other = (batch(world_seed(seed, "test"), 6, 96, MIXTURE, WEIGHTS) for seed in (1, 1, 2))
+    one, two, other = (training_batch(world_seed(seed, "test"), 6, 96, MIXTURE, WEIGHTS) for seed in (1, 1, 2))
     assert np.array_equal(one[0], two[0])
     assert np.array_equal(one[1], two[1])
     assert not np.array_equal(one[0], other[0])
@@ -149,7 +155,8 @@ def test_text_reads_like_language() -> None:
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"bursty": 1.5}, {"natural": 0.6, "symbols": 0.6}, {"families": (1.0,)}, {"zipf": -1.0}, {"max_classes": 1}]
+    "knobs",
+    [{"bursty": 1.5}, {"natural": 0.6, "symbols": 0.6}, {"families": (1.0,)}, {"zipf": -1.0}, {"max_classes": 1}],
 )
 def test_impossible_knobs_are_refused(knobs: dict) -> None:
     with pytest.raises(TaskError, match="WorldConfig"):

@@ -14,7 +14,7 @@ from ..._base import rng
 from ...mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
 
 Predict = Callable[[list[list[int]]], Tensor]
-"""Sequences of one length -> logits [sequence, vocab] of the token after each."""
+"""Sequences of any lengths -> logits [sequence, vocab] of the token after each."""
 Patterns = Callable[[Tensor], tuple[list[Tensor], Tensor]]
 """Ids [row, length] -> attention of each layer [row, head, query, key], and all logits [row, length, vocab]."""
 
@@ -52,16 +52,9 @@ def accuracy(predict: Predict, name: str, k: int, n: int = 256, each: int = 4, s
     Demonstrations (and label words, where the task redraws them) change every ``each`` queries. Unweighted fraction in [0, 1].
     """
     made = _prompts(world_seed(seed, f"mini/evaluate/{name}/{k}"), mini_task_spec(name), k, n, each)
-    by_length: dict[int, list[tuple[list[int], list[int], int]]] = {}
-    for prompt in made:
-        by_length.setdefault(len(prompt[0]), []).append(prompt)
-    right = 0
-    for group in by_length.values():
-        logits = predict([ids for ids, _, _ in group])
-        labels = torch.tensor([labels for _, labels, _ in group])
-        guesses = logits.gather(1, labels).argmax(1)
-        right += int((guesses == torch.tensor([gold for _, _, gold in group])).sum())
-    return right / len(made)
+    logits = predict([ids for ids, _, _ in made])
+    guesses = logits.gather(1, torch.tensor([labels for _, labels, _ in made])).argmax(1)
+    return float((guesses == torch.tensor([gold for _, _, gold in made])).float().mean())
 
 
 def accuracy_table(
@@ -101,16 +94,33 @@ def _diagonal(attention: Float[Tensor, "row head query key"], back: int, start: 
     return [round(value, 4) for value in diagonal[..., max(0, start - back) :].mean((0, -1)).tolist()]
 
 
-def net_predict(net: Any, tokens_at_once: int = 8192) -> Predict:
+@torch.no_grad()
+def predict_last(
+    forward: Callable[[Tensor, Tensor], Tensor], rows: list[list[int]], device: Any, tokens_at_once: int = 8192
+) -> Float[Tensor, "row vocab"]:
+    """Logits after each row: rows of like length go together, padded on the right (attention is causal).
+
+    ``forward`` gets ids [row, position] and the index of each row's last token, and returns logits [row, vocab].
+    """
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    size = max(1, tokens_at_once // max(map(len, rows)))
+    out: dict[int, Tensor] = {}
+    for start in range(0, len(order), size):
+        part = order[start : start + size]
+        longest = len(rows[part[-1]])
+        ids = torch.tensor([rows[index] + [0] * (longest - len(rows[index])) for index in part], device=device)
+        last = torch.tensor([len(rows[index]) - 1 for index in part], device=device)
+        out |= dict(zip(part, forward(ids, last).float().cpu(), strict=True))
+    return torch.stack([out[index] for index in range(len(rows))])
+
+
+def net_predict(net: Any) -> Predict:
     """`Predict` of a `MiniNet`."""
 
-    @torch.no_grad()
-    def predict(rows: list[list[int]]) -> Tensor:
-        ids = torch.tensor(rows, device=net.lm_head.weight.device)
-        size = max(1, tokens_at_once // ids.shape[1])
-        return torch.cat([net.logits(net(part)[:, -1]) for part in ids.split(size)]).cpu()
+    def forward(ids: Tensor, last: Tensor) -> Tensor:
+        return net.logits(net(ids)[torch.arange(len(ids), device=ids.device), last])
 
-    return predict
+    return lambda rows: predict_last(forward, rows, net.lm_head.weight.device)
 
 
 def net_patterns(net: Any) -> Patterns:

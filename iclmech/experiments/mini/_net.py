@@ -127,7 +127,9 @@ class MiniNet(nn.Module):
                 if parameter.ndim == 2:
                     parameter.normal_(0.0, config.init_std, generator=generator)
 
-    def forward(self, ids: Int[Tensor, "rows length"], patterns: list[Tensor] | None = None) -> Float[Tensor, "rows length d"]:
+    def forward(
+        self, ids: Int[Tensor, "rows length"], patterns: list[Tensor] | None = None
+    ) -> Float[Tensor, "rows length d"]:
         """States after the final norm. With a list, every layer's attention pattern [row, head, query, key] is appended."""
         x = self.model.embed_tokens(ids)
         cos, sin = self.cos[:, : ids.shape[1]], self.sin[:, : ids.shape[1]]

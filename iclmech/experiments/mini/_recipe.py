@@ -71,6 +71,11 @@ class Recipe:
         return MixtureConfig(phase.repeat, phase.recall, dataclasses.replace(self.world, easy=phase.easy))
 
 
+def _world(table: dict[str, Any]) -> WorldConfig:
+    families = {"families": tuple(table.pop("families"))} if "families" in table else {}
+    return WorldConfig(**table, **families)
+
+
 def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     """Read a recipe: ``"full"``, ``"quick"``, a path of a TOML file, or a `Recipe` (returned as it is).
 
@@ -89,7 +94,7 @@ def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     try:
         parts = {
             "net": NetConfig(**table.pop("net", {})),
-            "world": WorldConfig(**{k: tuple(v) if k == "families" else v for k, v in table.pop("world", {}).items()}),
+            "world": _world(table.pop("world", {})),
             "loss": LossWeights(**table.pop("loss", {})),
             "phases": tuple(Phase(**phase) for phase in table.pop("phases")),
         }

@@ -126,7 +126,12 @@ def continue_run(
 
 
 def _record(run: Run, check: Callable[[Run], dict[str, Any]] | None, save: Callable[[Run], None] | None) -> None:
-    row: dict[str, Any] = {"step": run.step, "phase": run.phase, "tokens": run.tokens, "cpu_seconds": round(run.seconds, 1)}
+    row: dict[str, Any] = {
+        "step": run.step,
+        "phase": run.phase,
+        "tokens": run.tokens,
+        "cpu_seconds": round(run.seconds, 1),
+    }
     row |= {f"train_{name}": round(value, 4) for name, value in run.running.items()}
     run.history.append(row | (check(run) if check else {}))
     if save is not None:
