@@ -7,5 +7,7 @@ from iclmech._base import SITES as SITES
 from ._activations import Activations as Activations
 from ._capture import capture as capture
 from ._layout import Position as Position, Setting as Setting
+from ._memory import MemoryEstimate as MemoryEstimate, estimate_memory as estimate_memory
 from ._rows import Chunk as Chunk, Path as Path, Row as Row
 from ._run import iter_run as iter_run
+from ._stream import iter_capture as iter_capture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import torch
@@ -15,12 +16,13 @@ from iclmech.tasks import PromptSet
 
 from ._activations import Activations
 from ._collect import ATTENTION, Collector, demonstration_dims, on_cpu, pad_last
+from ._fast import FastRun
 from ._labels import RunOptions
 from ._layout import DEMONSTRATION_POSITIONS, Position, Setting, demonstration_row, query_groups
 from ._rows import Path
 from ._run import iter_run
 
-_EXTRA = ("context_scores", "context_pattern", "logits")
+EXTRA = ("context_scores", "context_pattern", "logits")
 
 
 def capture(
@@ -59,61 +61,105 @@ def capture(
 
     Source: what is recorded follows Deutch et al. (NAACL 2024), section 3, and Dai et al. (arXiv 2212.10559).
     """
-    if setting not in get_args(Setting):
-        raise CaptureError(
-            f"got setting={setting!r}; expected 'zs' or 'icl'. The fine-tuned setting is 'zs' under an update in force."
-        )
-    names = check_sites(sites, also=_EXTRA)
-    layers = _check_layers(model, layers)
-    if isinstance(position, str) and position in DEMONSTRATION_POSITIONS:
-        return _capture_demonstrations(model, prompts, setting, names, position, layers, interventions, path)
-    if not callable(position) and position not in ("prediction", "label"):
-        raise CaptureError(
-            f"got position={position!r}; expected 'prediction', 'label', 'forerunners', 'labels' or a function of (query, context)."
-        )
-    groups = list(query_groups(prompts, setting, position))
-    collector = Collector(model, prompts, names, layers, extra_key=position == "label")
-    for group in track(groups, f"capturing {setting}", enabled=progress):
-        first = len(prompts.contexts[group.context].tokens) if match_positions and setting == "zs" else None
-        run = RunOptions(interventions, path, first)
+    options = Options.checked(model, setting, sites, position, layers, interventions, match_positions, path)
+    return capture_part(model, prompts, options, keys_of(prompts, position), progress=progress)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a capture was asked for, checked."""
+
+    setting: Setting
+    names: tuple[str, ...]
+    position: Position
+    layers: tuple[int, ...]
+    interventions: Sequence[Intervention]
+    match_positions: bool
+    path: Path
+
+    @classmethod
+    def checked(
+        cls,
+        model: ICLModel,
+        setting: str,
+        sites: Sequence[str],
+        position: Any,
+        layers: Sequence[int] | None,
+        interventions: Sequence[Intervention] = (),
+        match_positions: bool = False,
+        path: Path = "auto",
+    ) -> Options:
+        """Raises `CaptureError` for a setting, a site, a position or layers that do not exist."""
+        if setting not in get_args(Setting):
+            raise CaptureError(
+                f"got setting={setting!r}; expected 'zs' or 'icl'. The fine-tuned setting is 'zs' under an update in force."
+            )
+        if not callable(position) and position not in ("prediction", "label", *DEMONSTRATION_POSITIONS):
+            raise CaptureError(
+                f"got position={position!r}; expected 'prediction', 'label', 'forerunners', 'labels' or a function of (query, context)."
+            )
+        names = check_sites(sites, also=EXTRA)
+        return cls(setting, names, position, _check_layers(model, layers), interventions, match_positions, path)  # type: ignore[arg-type]
+
+
+def keys_of(prompts: PromptSet, position: Position) -> int:
+    """Width of the axis of own keys: the longest query, and the label word's first token where that is recorded."""
+    return max((len(query.tokens) for query in prompts.queries), default=0) + (position == "label")
+
+
+def capture_part(
+    model: ICLModel,
+    prompts: PromptSet,
+    options: Options,
+    keys: int,
+    *,
+    progress: bool = False,
+    numbers: Sequence[int] | None = None,
+    encoded: dict[tuple[int, ...], FastRun] | None = None,
+) -> Activations:
+    """The work of `capture`. `numbers`: what each query is called in a larger set; `encoded`: shared by its parts."""
+    if options.position in DEMONSTRATION_POSITIONS:
+        return _capture_demonstrations(model, prompts, options)
+    encoded = {} if encoded is None else encoded
+    groups = list(query_groups(prompts, options.setting, options.position, numbers))
+    collector = Collector(model, prompts, options.names, options.layers, keys)
+    for group in track(groups, f"capturing {options.setting}", enabled=progress):
+        shift = options.match_positions and options.setting == "zs"
+        first = len(prompts.contexts[group.context].tokens) if shift else None
+        run = RunOptions(options.interventions, options.path, first, encoded)
         for chunk in iter_run(
             model, group.prefix, group.rows, collector.recorded, layers=collector.run_layers, **run.keywords()
         ):
             collector.add(chunk, group)
         collector.labels.other_tokens(group, run)
-    return collector.finish(_setting_name(model, setting), _meta(model, prompts, position, match_positions))
+    meta = _meta(model, prompts, options.position, options.match_positions)
+    return collector.finish(_setting_name(model, options.setting), meta)
 
 
-def _capture_demonstrations(
-    model: ICLModel,
-    prompts: PromptSet,
-    setting: Setting,
-    names: tuple[str, ...],
-    position: str,
-    layers: tuple[int, ...],
-    interventions: Sequence[Intervention],
-    path: Path,
-) -> Activations:
+def _capture_demonstrations(model: ICLModel, prompts: PromptSet, options: Options) -> Activations:
     """States at the demonstrations: one pass per context, shared by its queries."""
-    if setting != "icl" or prompts.k == 0:
+    names, position, layers = options.names, str(options.position), options.layers
+    if options.setting != "icl" or prompts.k == 0:
         raise CaptureError(f"position={position!r} reads the demonstrations; it needs setting='icl' and k > 0.")
     if {"attn_scores", "attn_pattern", "logits"} & set(names):
         raise CaptureError(
             f"with position={position!r} ask for 'context_scores' or 'context_pattern'; the query's own keys lie ahead."
         )
-    predictions = capture(model, prompts, setting, (), layers=layers, interventions=interventions, path=path)
+    changes = options.interventions
+    predictions = capture(model, prompts, "icl", (), layers=layers, interventions=changes, path=options.path)
     collected: dict[str, list[Tensor]] = {name: [] for name in names}
     recorded = tuple(dict.fromkeys(ATTENTION.get(name, name) for name in names))
-    for context in prompts.contexts:
+    used = sorted({query.context for query in prompts.queries})
+    for context in (prompts.contexts[c] for c in used):
         row = demonstration_row(context, position)
         (chunk,) = iter_run(
-            model, context.tokens[:1], [row], recorded, layers=layers, interventions=interventions, path="uncached"
+            model, context.tokens[:1], [row], recorded, layers=layers, interventions=changes, path="uncached"
         )
         for name in names:
             value = on_cpu(chunk.values[ATTENTION.get(name, name)][0])  # [at, layer, (head), ...]
             per_head = name in ATTENTION
             collected[name].append(value.permute(1, 2, 0, 3) if per_head else value.transpose(0, 1))
-    owner = torch.tensor([query.context for query in prompts.queries])
+    owner = torch.tensor([used.index(query.context) for query in prompts.queries])
     data = {name: pad_last(values, padded=name in ATTENTION)[owner] for name, values in collected.items()}
     dims = {name: demonstration_dims(name) for name in names}
     meta = _meta(model, prompts, position, False)

@@ -60,15 +60,13 @@ def demonstration_dims(name: str) -> tuple[str, ...]:
 class Collector:
     """Takes chunks in any order and gives `Activations` in the order of the queries."""
 
-    def __init__(
-        self, model: ICLModel, prompts: PromptSet, names: Sequence[str], layers: Sequence[int], extra_key: bool
-    ):
+    def __init__(self, model: ICLModel, prompts: PromptSet, names: Sequence[str], layers: Sequence[int], keys: int):
         self.model, self.prompts, self.names, self.layers = model, prompts, tuple(names), tuple(layers)
         last = model.shape.n_layers - 1
         self.run_layers = tuple(dict.fromkeys((*self.layers, last)))
         sites = (ATTENTION.get(name, name) for name in names if name != "logits")
         self.recorded = tuple(dict.fromkeys((*sites, "resid_post")))
-        self.keys = max((len(query.tokens) for query in prompts.queries), default=0) + extra_key
+        self.keys = keys  # width of the axis of own keys
         self.labels = LabelScores(model, prompts)
         self._last = self.run_layers.index(last)
         self._rows: dict[str, list[Tensor]] = {name: [torch.empty(0)] * len(prompts.queries) for name in names}

@@ -40,9 +40,14 @@ def register() -> None:
     AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
 
 
+def chunk_tokens(device: torch.device) -> int:
+    """How many tokens go through together."""
+    return _TOKENS.get(device.type, 2048)
+
+
 def fast_chunks(rows: Sequence[Row], device: torch.device) -> list[tuple[int, ...]]:
     """Numbers of rows, shortest first, that go through together."""
-    budget, chunks, filled = _TOKENS.get(device.type, 2048), [], 0
+    budget, chunks, filled = chunk_tokens(device), [], 0
     for n in sorted(range(len(rows)), key=lambda n: len(rows[n].tokens)):
         if not chunks or filled + len(rows[n].tokens) > budget:
             chunks.append([])

@@ -18,21 +18,31 @@ DEMONSTRATION_POSITIONS = ("forerunners", "labels")
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that share a prefix. `queries`: index in the prompt set of the query each row belongs to."""
+    """Rows that share a prefix. `queries`: index in the prompt set of the query each row belongs to.
+
+    `numbers`: for every query of the prompt set, its index in the set that this one was cut from.
+    """
 
     prefix: list[int]
     rows: list[Row]
     queries: list[int]
     context: int
+    numbers: Sequence[int]
 
 
-def query_groups(prompts: PromptSet, setting: Setting, position: Position) -> Iterator[Group]:
-    """One group per context that has queries: BOS or the context, then the queries' own tokens."""
+def query_groups(
+    prompts: PromptSet, setting: Setting, position: Position, numbers: Sequence[int] | None = None
+) -> Iterator[Group]:
+    """One group per context that has queries: BOS or the context, then the queries' own tokens.
+
+    `numbers`: what each query is called in the set that `prompts` was cut from.
+    """
+    numbers = range(len(prompts.queries)) if numbers is None else numbers
     for number, context in enumerate(prompts.contexts):
         mine = [j for j, query in enumerate(prompts.queries) if query.context == number]
         if mine:
-            rows = [replace(_query_row(prompts.queries[j], context, position), query=j) for j in mine]
-            yield Group(prefix_of(prompts, context, setting), rows, mine, number)
+            rows = [replace(_query_row(prompts.queries[j], context, position), query=numbers[j]) for j in mine]
+            yield Group(prefix_of(prompts, context, setting), rows, mine, number, numbers)
 
 
 def prefix_of(prompts: PromptSet, context: Context, setting: Setting) -> list[int]:
@@ -79,4 +89,4 @@ def continuations(group: Group, prompts: PromptSet) -> Iterator[tuple[Row, Conti
         for label, tokens in answers:
             if len(tokens) > 1:
                 at = tuple(range(len(query.tokens), len(query.tokens) + len(tokens) - 1))
-                yield Row([*query.tokens, *tokens[:-1]], at, j), Continuation(j, label, list(tokens[1:]))
+                yield Row([*query.tokens, *tokens[:-1]], at, group.numbers[j]), Continuation(j, label, list(tokens[1:]))
