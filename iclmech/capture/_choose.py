@@ -11,15 +11,15 @@ import torch
 
 from iclmech._base import CaptureError, rng
 from iclmech.interventions import Intervention, all_split
-from iclmech.models import ICLModel, Twin
+from iclmech.models import ICLModel, Twin, twin_of, user_hooks
 
-from ._fast import NAME, SITES, FastRun, register
+from ._fast import SITES, FastRun
 from ._rows import Path, Row
 
 Way = Literal["fast", "cached", "uncached"]
 
-_twins: WeakKeyDictionary[ICLModel, Twin | str] = WeakKeyDictionary()
-"""The checked twin of every model that has one, and for the others what is in the way."""
+_agreed: WeakKeyDictionary[Twin, str] = WeakKeyDictionary()
+"""For every twin that was tried here, the site at which it differed from the hooked path, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def choose(model: ICLModel, job: Job, path: Path) -> Way:
     return "cached" if worth_it and not _no_cache(model, job) else "uncached"
 
 
-def twin_of(model: ICLModel) -> Twin:
-    """The checked twin of a model. Raises `CaptureError` if it has none."""
+def fast_twin(model: ICLModel) -> Twin:
+    """The twin for the fast path. Raises `CaptureError` where there is none, or it was found wrong."""
     found = _checked_twin(model)
     if isinstance(found, str):
         raise CaptureError(f"{model.name} has no fast path: {found}.")
@@ -96,32 +96,17 @@ def _no_fast_path(model: ICLModel, job: Job) -> str:
     return "the blocks are parallel" if "resid_mid" in job.sites and model.capabilities.parallel else ""
 
 
-def user_hooks(model: ICLModel) -> bool:
-    """Whether anybody placed a hook on the model, with TransformerLens or with PyTorch."""
-    if any(getattr(point, "fwd_hooks", None) for point in model.hooked.hook_dict.values()):
-        return True
-    for module in model.hooked.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            if any(not getattr(hook, "__module__", "").startswith("transformer_lens") for hook in hooks.values()):
-                return True
-    return False
-
-
 def _checked_twin(model: ICLModel) -> Twin | str:
-    found = _twins.get(model)
-    if found is None or (isinstance(found, Twin) and not found.follows()):
-        _twins[model] = found = _build(model)
-    return found
-
-
-def _build(model: ICLModel) -> Twin | str:
-    """A twin that gives the hooked path's numbers on a few rows, or the reason why there is none."""
-    try:
-        register()
-        twin = Twin(model.backend, NAME)
-        wrong = _difference(model, twin)
-    except Exception as error:  # the hooked path is always there, so whatever fails here only costs time
-        return f"no plain twin: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    """The model's twin if it gives the hooked path's numbers on a few rows, or the reason why there is none."""
+    twin = twin_of(model)
+    if isinstance(twin, str):
+        return twin
+    if twin not in _agreed:
+        try:
+            _agreed[twin] = _difference(model, twin)
+        except Exception as error:  # the hooked path is always there, so whatever fails here only costs time
+            _agreed[twin] = f"{type(error).__name__}: {error}"
+    wrong = _agreed[twin]
     return f"the plain twin differs from the model in {wrong}" if wrong else twin
 
 

@@ -7,6 +7,7 @@ computed, everything else at the recorded positions alone. Nothing is unembedded
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,30 +15,17 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
-from iclmech._base import ModelError
-from iclmech.models import ICLModel, Twin, softmax_allowed
+from iclmech.models import ICLModel, Twin, attention, softmax_allowed
 
 from ._rows import Row
 
-NAME = "iclmech_shared_prefix"
-"""The name under which transformers knows the attention function."""
 SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z", "attn_scores", "attn_pattern")
 """What can be read off here."""
 
 
 _TOKENS = {"cpu": 320}
 """Tokens that go through together, by kind of device: enough for matrix products at full speed."""
-
-
-def register() -> None:
-    """Make the attention function known to transformers; to do so again changes nothing."""
-    from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface
-
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
 
 
 def chunk_tokens(device: torch.device) -> int:
@@ -78,45 +66,29 @@ class Pass:
     own: tuple[Tensor, Tensor] | None = None
     seen: dict[tuple[str, int], Tensor] = field(default_factory=dict)
 
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """The attention of one layer (see `iclmech.models.Twin`)."""
+        if self.at is None:
+            return self._within_prefix(layer, query, key, value, scale)
+        if self.only_keys:
+            self.own = (key, value)
+            raise _Stop
+        if self.narrow and self.own is not None:
+            key, value = self.own
+        mask, at = self.mask, self.at
+        if self.narrow and mask is not None:
+            mask, at = mask[at], torch.arange(len(at), device=at.device)
+        keys, values = torch.cat([self.keys[layer], key], 2), torch.cat([self.values[layer], value], 2)
+        out = attention(query, keys, values, scale, mask)
+        self.seen["z", layer] = out[0, at]
+        self.seen["q", layer], self.seen["k", layer] = query[0, :, at] * scale, key[0]
+        return out
 
-def attend(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float | None = None, **kw: Any
-) -> tuple[Tensor, None]:
-    """The attention function that the twin calls in every layer."""
-    strange = [name for name in ("softcap", "s_aux", "head_mask", "position_bias") if kw.get(name) is not None]
-    if strange or attention_mask is not None:
-        raise ModelError(f"attention with {', '.join(strange) or 'a mask'} is not known here.")
-    now: Pass = module.iclmech_pass
-    layer, scale = module.layer_idx, query.shape[-1] ** -0.5 if scaling is None else float(scaling)
-    if now.at is None:
-        return _prefix_attention(now, layer, query, key, value, scale), None
-    if now.only_keys:
-        now.own = (key, value)
-        raise _Stop
-    if now.narrow and now.own is not None:
-        key, value = now.own
-    mask, at = now.mask, now.at
-    if now.narrow and mask is not None:
-        mask, at = mask[at], torch.arange(len(at), device=at.device)
-    keys, values = torch.cat([now.keys[layer], key], 2), torch.cat([now.values[layer], value], 2)
-    out = _sdpa(query, keys, values, scale, mask).transpose(1, 2)
-    now.seen["z", layer] = out[0, at]
-    now.seen["q", layer], now.seen["k", layer] = query[0, :, at] * scale, key[0]
-    return out, None
-
-
-def _prefix_attention(now: Pass, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    now.keys[layer], now.values[layer] = key.contiguous(), value.contiguous()
-    if layer == now.top:
-        raise _Stop
-    return _sdpa(query, key, value, scale, None).transpose(1, 2)
-
-
-def _sdpa(query: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None) -> Tensor:
-    groups = query.shape[1] // keys.shape[1]
-    if groups > 1:
-        keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
-    return scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale)
+    def _within_prefix(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        self.keys[layer], self.values[layer] = key.contiguous(), value.contiguous()
+        if layer == self.top:
+            raise _Stop
+        return attention(query, key, value, scale, None)
 
 
 class FastRun:
@@ -156,20 +128,9 @@ class FastRun:
         return {site: self._gather(now, site, layers, at, starts, lengths) for site in sites}
 
     def _forward(self, now: Pass, tokens: list[int], positions: list[int]) -> None:
-        for module in self.twin.attention:
-            module.iclmech_pass = now
-        device = self.model.device
-        try:
-            self.twin.base(
-                input_ids=torch.tensor([tokens], device=device),
-                position_ids=torch.tensor([positions], device=device),
-                use_cache=False,
-            )
-        except _Stop:
-            pass
-        finally:
-            for module in self.twin.attention:
-                module.iclmech_pass = None
+        ids, places = (torch.tensor([numbers], device=self.model.device) for numbers in (tokens, positions))
+        with self.twin.using(now.attend), contextlib.suppress(_Stop):
+            self.twin.base(input_ids=ids, position_ids=places, use_cache=False)
 
     def _listen(self, now: Pass, sites: Sequence[str], layers: Sequence[int]) -> list[Any]:
         def keep(site: str, layer: int, tensor: Any) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from iclmech.interventions import Intervention, Layout, specs_of
 from iclmech.models import ICLModel
 
-from ._choose import Job, choose, twin_of
+from ._choose import Job, choose, fast_twin
 from ._fast import FastRun, fast_chunks
 from ._record import Recorder, prefix_key_specs
 from ._rows import Chunk, Path, Row, check_rows
@@ -85,7 +85,7 @@ def _iter_fast(
     if rows and (key not in encoded or encoded[key].top < max(layers)):
         encoded.clear()  # one at a time: another context comes only when this one is done
         with torch.no_grad():
-            encoded[key] = FastRun(model, twin_of(model), prefix, layers)
+            encoded[key] = FastRun(model, fast_twin(model), prefix, layers)
     for index in fast_chunks(rows, model.device):
         mine = [rows[n] for n in index]
         at = torch.tensor([row.at for row in mine], dtype=torch.long)

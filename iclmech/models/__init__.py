@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._load import list_models as list_models, load_model as load_model
 from ._model import ICLModel as ICLModel, Selector as Selector
+from ._plain import twin_of as twin_of, user_hooks as user_hooks
 from ._protocol import (
     Backend as Backend,
     Capabilities as Capabilities,
@@ -18,5 +19,5 @@ from ._scores import (
     scores_from_taps as scores_from_taps,
     softmax_allowed as softmax_allowed,
 )
-from ._twin import Twin as Twin
+from ._twin import Twin as Twin, attention as attention
 from ._weights import WeightsView as WeightsView, weights_view as weights_view

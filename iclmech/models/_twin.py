@@ -7,17 +7,25 @@ it. Where the bridge has split a fused projection into copies, the twin's fused 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from iclmech._base import ModelError
+
+NAME = "iclmech"
+"""The name under which transformers knows the attention function of twins."""
+
+Attention = Callable[[int, Tensor, Tensor, Tensor, float], Tensor]
+"""(layer, query [1, head, token, d_head], key and value [1, kv_head, token, d_head], scale) → [1, token, head, d_head]."""
 
 _WRAPPER = re.compile(r"_original_component\.?")
 
@@ -47,14 +55,15 @@ class Twin:
     Raises `ModelError` where no twin can be built that follows the bridge's weights.
     """
 
-    def __init__(self, backend: Any, attention: str):
+    def __init__(self, backend: Any):
         bridge = getattr(backend, "hooked", None)
         if backend.kind != "TransformerBridge" or backend.native:
             raise ModelError(f"{backend.kind} has no plain transformers model inside.")
+        register()
         original = bridge.original_model
         config = copy.deepcopy(original.config)
         with torch.device("meta"):
-            whole = type(original)._from_config(config, attn_implementation=attention)
+            whole = type(original)._from_config(config, attn_implementation=NAME)
         self.base: Any = whole.base_model.eval()
         prefix = whole.base_model_prefix + "."
         self._backend = backend
@@ -73,6 +82,17 @@ class Twin:
     def follows(self) -> bool:
         """Whether the bridge's weights still lie where they lay when the twin was built."""
         return self._leaf_pointers() == self._pointers
+
+    @contextlib.contextmanager
+    def using(self, attention: Attention) -> Iterator[None]:
+        """Let `attention` mix the tokens of every layer, for the length of a `with` block."""
+        for module in self.attention:
+            module.iclmech_attention = attention
+        try:
+            yield
+        finally:
+            for module in self.attention:
+                module.iclmech_attention = None
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -132,6 +152,35 @@ class Twin:
         for leaf in [*self._backend.key_value_leaves(), *self._backend.other_leaves()]:
             if leaf.layer is not None and _storage(leaf.tensor) not in held:
                 raise ModelError(f"the plain model does not read {leaf.name}.")
+
+
+def register() -> None:
+    """Make the attention function known to transformers; to do so again changes nothing."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float | None = None, **kw: Any
+) -> tuple[Tensor, None]:
+    """What a twin's layers call in place of attention. Raises `ModelError` for kinds of it that are not known here."""
+    strange = [name for name in ("softcap", "s_aux", "head_mask", "position_bias") if kw.get(name) is not None]
+    if strange or attention_mask is not None:
+        raise ModelError(f"attention with {', '.join(strange) or 'a mask'} is not known here.")
+    scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    return module.iclmech_attention(module.layer_idx, query, key, value, scale), None
+
+
+def attention(query: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    """Attention [1, token, head, d_head] with an additive mask, causal without one; grouped heads read their key head."""
+    groups = query.shape[1] // keys.shape[1]
+    if groups > 1:
+        keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
+    out = scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale)
+    return out.transpose(1, 2)
 
 
 def _storage(tensor: Tensor) -> int:

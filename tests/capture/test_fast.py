@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_run import PREFIX, ROWS, assert_same, gathered
 
-from iclmech._base import CaptureError, ModelError
+from iclmech._base import CaptureError
 from iclmech.capture import Row, _choose, capture, iter_run
-from iclmech.capture._fast import SITES, Pass, attend, fast_chunks
+from iclmech.capture._fast import SITES, FastRun, fast_chunks
 from iclmech.models import ICLModel, Twin
 from iclmech.updates import gradient_descent
 
@@ -118,14 +118,28 @@ def test_families_without_a_twin(tiny_model, native_model, tiny_tokenizer):
     native = native_model(tiny_tokenizer)
     assert way(native) == "uncached"
     with pytest.raises(CaptureError, match="no fast path: no plain twin"):
-        _choose.twin_of(native)
+        _choose.fast_twin(native)
 
 
 def test_a_twin_that_differs_is_refused(fresh_model, monkeypatch):
     model = fresh_model("gpt_neox")
     monkeypatch.setattr(Twin, "refresh", lambda self: [p.fused.data.zero_() for p in self._parts])
     assert way(model) == "cached"
-    with pytest.raises(CaptureError, match="the plain twin differs from the model in"):
+    with pytest.raises(CaptureError, match="the plain twin differs from the model in layer 0"):
+        list(iter_run(model, PREFIX, ROWS, ("resid_post",), path="fast"))
+
+
+def test_rows_that_come_out_wrong_are_refused(fresh_model, monkeypatch):
+    model = fresh_model("llama")
+    real = FastRun.__init__
+
+    def off_by_a_little(self, *args):
+        real(self, *args)
+        self.values = {layer: 1.01 * value for layer, value in self.values.items()}
+
+    monkeypatch.setattr(FastRun, "__init__", off_by_a_little)
+    assert way(model) == "cached"
+    with pytest.raises(CaptureError, match="the plain twin differs from the model in resid_pre"):
         list(iter_run(model, PREFIX, ROWS, ("resid_post",), path="fast"))
 
 
@@ -137,7 +151,7 @@ def test_parallel_blocks_have_no_middle(tiny_model):
 def test_the_twin_goes_with_its_model(fresh_model):
     model = fresh_model("gpt2")
     list(iter_run(model, PREFIX, ROWS, ("resid_post",), path="fast"))
-    gone = weakref.ref(_choose.twin_of(model))
+    gone = weakref.ref(_choose.fast_twin(model))
     del model
     gc.collect()
     assert gone() is None
@@ -153,15 +167,6 @@ def test_chunks_hold_what_fits(tiny_model):
     rows = [Row([1] * n, (0,)) for n in (300, 10, 20, 400, 15)]
     assert fast_chunks(rows, torch.device("cpu")) == [(1, 4, 2), (0,), (3,)]
     assert fast_chunks([], torch.device("cpu")) == []
-
-
-def test_attention_of_another_kind_is_refused():
-    x = torch.zeros(1, 1, 2, 4)
-    with pytest.raises(ModelError, match="softcap"):
-        attend(None, x, x, x, None, softcap=3.0)
-    with pytest.raises(ModelError, match="a mask"):
-        attend(None, x, x, x, torch.zeros(2, 2))
-    assert Pass(0).at is None
 
 
 def test_half_precision(fresh_model, prompts_for):
