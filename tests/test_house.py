@@ -50,10 +50,18 @@ def test_imports_go_down(path: Path):
     assert here in FLOORS, f"{path} is in no room of the house"
     for there in imported(ast.parse(path.read_text()), path):
         if there != here and (here, there) not in SAME_FLOOR:
-            assert FLOORS[there] < FLOORS[here], f"{path.relative_to(ROOT)} ({FLOORS[here]}) imports {there} ({FLOORS[there]})"
+            assert FLOORS[there] < FLOORS[here], (
+                f"{path.relative_to(ROOT)} ({FLOORS[here]}) imports {there} ({FLOORS[there]})"
+            )
 
 
-def _is_test_helper(node: ast.AST) -> bool:
+def lines_of(function: ast.FunctionDef) -> int:
+    """Lines of code: without the signature and the docstring, which may be as long as they need to be."""
+    first = function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
+    return (function.end_lineno or 0) - first.lineno + 1
+
+
+def is_print(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
 
 
@@ -63,6 +71,8 @@ def test_small_and_quiet(path: Path):
     assert text.count("\n") <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno <= 70, f"{node.name} does not fit a screen"
-        assert not isinstance(node, ast.Assert), f"line {getattr(node, 'lineno', 0)}: raise an error that says how to fix it"
-        assert not _is_test_helper(node), f"line {getattr(node, 'lineno', 0)}: the library does not print"
+            assert lines_of(node) <= 60, f"{node.name} does not fit a screen"
+        assert not isinstance(node, ast.Assert), (
+            f"line {getattr(node, 'lineno', 0)}: raise an error that says how to fix it"
+        )
+        assert not is_print(node), f"line {getattr(node, 'lineno', 0)}: the library does not print"

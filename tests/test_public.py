@@ -39,8 +39,12 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_importing_brings_neither_torch_nor_transformer_lens():
-    code = "import iclmech, sys; print([m for m in ('torch', 'transformer_lens', 'plotly', 'xarray') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import iclmech, sys; print([m for m in ('torch', 'transformer_lens', 'plotly', 'xarray') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_errors_have_one_root():
