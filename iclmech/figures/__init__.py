@@ -7,7 +7,11 @@ Each figure holds from 400 to 1600 px, has one colour per update, draws its inte
 from __future__ import annotations
 
 from ._accuracy import accuracy_by_setting as accuracy_by_setting
+from ._attention import attention_text as attention_text
+from ._circuit import circuit_diagram as circuit_diagram
+from ._emergence import emergence as emergence
 from ._heads import head_map as head_map
+from ._lens import logit_lens as logit_lens
 from ._names import (
     comparison_name as comparison_name,
     measure_name as measure_name,
@@ -18,3 +22,4 @@ from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible
 from ._theme import UPDATE_COLOURS as UPDATE_COLOURS, template as template
+from ._trajectory import shift_trajectory as shift_trajectory

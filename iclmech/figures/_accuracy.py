@@ -83,7 +83,7 @@ def _rank(setting: str) -> tuple[int, int]:
     return (order if not control else order + 10, 0)
 
 
-def _colour(setting: str, updates: list[str]) -> str:
+def setting_colour(setting: str, updates: list[str]) -> str:
     head, _, rest = setting.partition(":")
     return update_colour(rest.partition(":")[0], updates) if head == "ft" else SETTING_COLOURS.get(head, GREY)
 
@@ -101,7 +101,7 @@ def _draw(figure: go.Figure, data: xr.Dataset, measure: str, lr: int, variant: s
         ys.append(y + shift)
         low.append(m - lo)
         high.append(hi - m)
-        colours.append(_colour(setting, read.updates(data)))
+        colours.append(setting_colour(setting, read.updates(data)))
         interval = f" [{lo:.3f}, {hi:.3f}]" if np.isfinite(lo) else ""
         texts.append(f"{setting_name(setting)}, {variant} model: {m:.3f}{interval}")
         seeds += [

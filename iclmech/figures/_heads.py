@@ -35,8 +35,9 @@ def head_map(
     Grey cells are masked: the shift of scores there has no length, so no direction. They are not zeros.
 
     Args:
-        result: a `Comparison`, any result whose dataset holds `measure` with the axes layer and head, or a DataArray of
-            these two axes (induction strength, prefix matching, attention to a role).
+        result: a `Comparison`; any result whose dataset holds `measure` with the axes layer and head, such as a `Circuit`;
+            a DataArray of these two axes; or a table with the columns layer, head and `measure`, as `induction_heads` gives
+            it (its columns low and high are the interval).
         measure: name of the variable. Over seeds, the pooled mean is shown where there is one.
         comparisons: one panel for each; by default the updates. Ignored where the variable has no such axis.
         variant: "trained" or "untrained".
@@ -47,11 +48,7 @@ def head_map(
     Raises:
         ICLMechError: no such variable, comparison, variant or learning rate, or it has no layers and heads.
     """
-    if isinstance(result, xr.DataArray):
-        measure = str(result.name or measure)
-        data = result.rename(measure).to_dataset()
-    else:
-        data = read.dataset(result)
+    data = _dataset(result, measure)
     name = f"{measure}_pooled" if f"{measure}_pooled" in data else measure
     read.need(data, (name,), "head_map")
     if not {"layer", "head"} <= set(data[name].dims):
@@ -72,7 +69,9 @@ def head_map(
         _band(data, name, lr, {"comparison": c, "variant": variant} if c else {"variant": variant}) for c in wanted
     ]
     limit = _limit(bands)
-    masked = sum(_draw(figure, data, measure, band, row, mark) for row, band in enumerate(bands, start=1))
+    masked = 0
+    for row, band in enumerate(bands, start=1):
+        masked += _draw(figure, data, measure, band, row, mark, named=masked == 0)
     figure.update_layout(coloraxis=_colours(limit))
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(n_layers, 14), showgrid=False, zeroline=False)
     figure.update_xaxes(title="head", dtick=_tick(n_heads, 16), showgrid=False, zeroline=False)
@@ -91,6 +90,20 @@ def head_map(
         legend_rows=int(masked > 0),
         extra=36,
     )
+
+
+def _dataset(result: Any, measure: str) -> xr.Dataset:
+    """Whatever holds a number per head, as a dataset with the variable `measure`."""
+    if isinstance(result, xr.DataArray):
+        return result.rename(measure).to_dataset()
+    if not {"layer", "head", measure} <= set(getattr(result, "columns", ())):
+        return read.dataset(result)
+    table = result.set_index(["layer", "head"]).to_xarray()
+    data = table[[measure]]
+    if {"low", "high"} <= set(table):
+        bounds = xr.concat([table["low"], table["high"]], dim="bound", coords="minimal", compat="override")
+        data[f"{measure}_ci"] = bounds.transpose(..., "bound")
+    return data
 
 
 def _wanted(data: xr.Dataset, name: str, comparisons: Sequence[str] | None, variant: str) -> list[str]:
@@ -138,7 +151,13 @@ def _colours(limit: tuple[float, float]) -> dict[str, Any]:
 
 
 def _draw(
-    figure: go.Figure, data: xr.Dataset, measure: str, band: read.Band, row: int, mark: Sequence[tuple[int, int]]
+    figure: go.Figure,
+    data: xr.Dataset,
+    measure: str,
+    band: read.Band,
+    row: int,
+    mark: Sequence[tuple[int, int]],
+    named: bool,
 ) -> int:
     layers, heads = [int(v) for v in data["layer"].values], [int(v) for v in data["head"].values]
     hidden = np.isnan(band.mean)
@@ -158,7 +177,7 @@ def _draw(
         )  # fmt: skip
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name="masked: a shift without length has no direction", legendgroup="masked",
-            showlegend=not any(t.legendgroup == "masked" for t in figure.data), marker={"symbol": "square", "size": 11, "color": GREY, "opacity": 0.6},
+            showlegend=named, marker={"symbol": "square", "size": 11, "color": GREY, "opacity": 0.6},
             row=row, col=1,
         )  # fmt: skip
     if mark:

@@ -9,6 +9,7 @@ import numpy as np
 from iclmech.figures import setting_name, update_name
 
 from ._escape import shown
+from ._gains import gain
 
 if TYPE_CHECKING:
     from iclmech.experiments import Comparison
@@ -50,7 +51,7 @@ def answer(result: Comparison) -> list[str]:
     """
     table: Rows = result.summary(["accuracy", MEASURE]).to_dict("records")
     updates = [str(u) for u in result.means["update"].values]
-    return [_learned(result, table, updates), _alike(table, updates), _follows(table, updates)]
+    return [_learned(result, table, updates), _alike(table, updates), _follows(result, table, updates)]
 
 
 def contrasts(table: Rows, update: str) -> list[Against]:
@@ -93,12 +94,16 @@ def _learned(result: Comparison, table: Rows, updates: list[str]) -> str:
         values = [float(r["mean"]) for r in rows if np.isfinite(r["mean"])]
         return _span([100 * v for v in values], "\u00a0%", 0) if values else "an unknown share"
 
-    taught = " and ".join(f"{at(f'ft:{u}')} {setting_name(f'ft:{u}')}" for u in updates)
+    learned = {u: gain(result, f"ft:{u}").learned for u in updates}
+    doubt = {u: ", not shown to be a gain" if learned[u] is False else "" for u in updates}
+    taught = " and ".join(f"{at(f'ft:{u}')} {setting_name(f'ft:{u}')}{doubt[u]}" for u in updates)
+    context = gain(result, "icl")
+    points = f", a difference of {context.text} points" if np.isfinite(context.mean).all() else ""
     words = p.get("task", {}).get("label_words") or []
     guess = f" (guessing: {100 / len(words):.0f}\u00a0%)" if len(words) > 1 else ""
     return (
         f"With {p.get('k', 'its')} demonstrations in context, {shown(p.get('model', {}).get('name', 'the model'))} answers {at('icl')} "
-        f"of {p.get('n_queries', 'its')} queries of {shown(p.get('task', {}).get('name', 'the task'))} correctly and {at('zs')} without them{guess}; "
+        f"of {p.get('n_queries', 'its')} queries of {shown(p.get('task', {}).get('name', 'the task'))} correctly and {at('zs')} without them{points}{guess}; "
         f"with the same demonstrations as weight updates, and none in the prompt, it answers {taught}."
     )
 
@@ -128,13 +133,15 @@ def _alike(table: Rows, updates: list[str]) -> str:
     )
 
 
-def _follows(table: Rows, updates: list[str]) -> str:
+def _follows(result: Comparison, table: Rows, updates: list[str]) -> str:
     found = {u: contrasts(table, u) for u in updates}
     winners = [u for u in updates if found[u] and all(a.verdict == "above" for a in found[u])]
     parts = [_judged(u, found[u]) for u in updates if u not in winners]
     if winners:
         parts.insert(0, _won(winners, found))
-    return f"So {'; '.join(parts)}{_between(table, updates)}."
+    nothing = gain(result, "icl").learned is False
+    caveat = "the demonstrations are not shown to help in context, so there is little in-context learning here to compare with: "
+    return f"So {caveat if nothing else ''}{'; '.join(parts)}{_between(table, updates)}."
 
 
 def _won(winners: list[str], found: dict[str, list[Against]]) -> str:
@@ -157,7 +164,7 @@ def _judged(update: str, found: list[Against]) -> str:
         return f"no claim can be made about {name}: that needs at least two seeds"
     above, level, below = ([a for a in found if a.verdict == v] for v in ("above", "no better", "below"))
     texts = [
-        f"{phrase} {' and '.join(f'{a.control} (difference {a.text})' for a in part)}"
+        f"{phrase} {', '.join(f'{a.control} (difference {a.text})' for a in part)}"
         for part, phrase in ((level, "is no better than"), (below, "is less similar to ICL than"))
         if part
     ]

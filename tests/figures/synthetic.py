@@ -166,3 +166,66 @@ def empty() -> Comparison:
     result = comparison(2, 2, n_queries=4, examples=False)
     blank = {n: (v.dims, np.full(v.shape, np.nan)) for n, v in result.means.data_vars.items() if v.dtype.kind == "f"}
     return Comparison(result.means.assign(blank))
+
+
+def hostile() -> Comparison:
+    """Texts, labels, task names and notes that try to be code."""
+    return comparison(
+        label_words=(HOSTILE, HOSTILE_LINK),
+        task=HOSTILE,
+        texts=(f"{HOSTILE} here", HOSTILE_LINK),
+        notes=(HOSTILE, HOSTILE_LINK),
+    )
+
+
+def trajectory(n_layers: int) -> xr.Dataset:
+    """What `shift_plane` returns."""
+    t = np.linspace(0, 1, n_layers)
+    paths = [np.stack([t, 0.6 * t**2], 1), np.stack([0.7 * t, 0.1 * np.sin(4 * t)], 1), np.stack([0.5 * t, 0.5 * t], 1)]
+    return xr.Dataset(
+        {"trajectory": (("setting", "layer", "component"), np.stack(paths)), "explained": ("component", [0.61, 0.2])},
+        {"setting": ["icl", "ft:gd", "ft:lcgd"], "layer": np.arange(n_layers), "component": [1, 2]},
+        {"n_queries": 256},
+    )
+
+
+def lens(n_layers: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """What `label_trajectory` gives in three settings, and label words."""
+    draw = np.random.default_rng(2)
+    up = np.linspace(-9, 0, n_layers)[:, None] * np.array([0.9, 1.1])
+    words = (
+        ("negative", "positive")
+        if n_layers < 12
+        else ("an exceedingly long label word indeed", "another quite improbable label")
+    )
+    return {s: up - 1 - i + draw.normal(0, 0.5, (32, n_layers, 2)) for i, s in enumerate(("zs", "icl", "ft:gd"))}, words
+
+
+def circuit() -> xr.Dataset:
+    """The variables of an inference circuit that its diagram draws."""
+    edges, arms = ["x->s", "s->y", "y->s_q", "x_q->s_q"], ["cut", "random", "mass"]
+    lost = np.array([[0.21, 0.02, 0.05], [0.08, 0.03, 0.02], [0.41, 0.01, 0.1], [0.03, 0.02, 0.02]])
+    excess = lost[:, :1] - lost[:, 1:]
+    half = 0.04
+    return xr.Dataset(
+        {
+            "lost": (("edge", "arm"), lost), "lost_ci": (("edge", "arm", "bound"), np.stack([lost - half, lost + half], -1)),
+            "excess": (("edge", "control"), excess), "excess_ci": (("edge", "control", "bound"), np.stack([excess - half, excess + half], -1)),
+            "mass_cut": (("edge", "arm"), np.array([[0.31, 0.02, 0.3], [0.55, 0.02, 0.5], [0.62, 0.05, 0.41], [0.2, 0.03, 0.2]])),
+            "window_first": ("edge", [0, 0, 2, 0]), "window_last": ("edge", [1, 1, 3, 0]),
+        },
+        {"edge": edges, "arm": arms, "control": arms[1:], "bound": ["low", "high"]},
+    )  # fmt: skip
+
+
+def history() -> list[dict[str, Any]]:
+    """Rows of a training history: three seeds, an abrupt rise."""
+    rows = []
+    for seed in range(3):
+        for step in range(0, 7001, 250):
+            rise = 1 / (1 + np.exp(-(step - 2500 - 300 * seed) / 250))
+            rows.append({
+                "seed": seed, "step": step, "tokens": 2048 * step, "in_weights": 0.5 + 0.3 * step / 7000, "held-pair@16": 0.5 + 0.49 * rise,
+                "held-pair@1": 0.5, "held-topic@16": 0.25 + 0.7 * rise, "prefix_matching": 0.9 * rise, "previous_token": min(1.0, step / 2500),
+            })  # fmt: skip
+    return rows

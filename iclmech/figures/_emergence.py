@@ -1,0 +1,94 @@
+"""Abilities over the course of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclmech._base import ICLMechError
+
+from ._frame import finish, panels
+from ._names import measure_name
+from ._text import plain
+from ._theme import DASHES, LABEL_COLOURS, Theme, translucent
+
+_HEADS = ("prefix_matching", "previous_token", "copy_accuracy")
+_X = {"step": "training step", "tokens": "tokens seen", "cpu_seconds": "CPU time (s)"}
+
+
+def emergence(
+    history: Sequence[Mapping[str, Any]],
+    measures: Sequence[str] | None = None,
+    *,
+    x: str = "step",
+    theme: Theme = "light",
+) -> go.Figure:
+    """Accuracies and scores of heads over training snapshots: the mean over seeds, and every seed as a thin line.
+
+    Args:
+        history: rows with `seed`, `x` and measures, as `iclmech.mini.mini_history()` gives them.
+        measures: columns to draw; by default accuracies with the most demonstrations of each task, `in_weights`, and scores of heads.
+        x: "step", "tokens" or "cpu_seconds".
+        theme: "light" or "dark".
+
+    Raises:
+        ICLMechError: no rows, or a column that is not there.
+    """
+    if not history:
+        raise ICLMechError("got no rows; expected a training history, such as iclmech.mini.mini_history().")
+    known = set().union(*(row.keys() for row in history))
+    drawn = list(measures) if measures is not None else _usual(known)
+    missing = [name for name in (*drawn, x) if name not in known]
+    if missing or not drawn:
+        raise ICLMechError(
+            f"got {', '.join(missing) or 'no measures'}; this history holds {', '.join(sorted(map(str, known)))}."
+        )
+    groups = [
+        ("Accuracy", "share of queries", [m for m in drawn if m not in _HEADS]),
+        ("Heads", "score of the best head", [m for m in drawn if m in _HEADS]),
+    ]
+    groups = [g for g in groups if g[2]]
+    figure = panels([title for title, _, _ in groups], heights=[240.0] * len(groups))
+    colour = 0
+    for row, (_, unit, names) in enumerate(groups, start=1):
+        for name in names:
+            _draw(figure, history, name, x, colour, row)
+            colour += 1
+        figure.update_yaxes(title=unit, range=[-0.02, 1.02], row=row, col=1)
+    figure.update_xaxes(title=_X.get(x, plain(x)), row=len(groups), col=1)
+    seeds = len({r.get("seed") for r in history})
+    about = f"Thick: mean over {seeds} seed{'s' if seeds != 1 else ''}; thin: each seed."
+    return finish(figure, title="Emergence over training", about=about, theme=theme, legend_rows=len(drawn))
+
+
+def _usual(known: set[str]) -> list[str]:
+    """One accuracy per task, that with the most demonstrations; then in-weights accuracy and scores of heads."""
+    best: dict[str, str] = {}
+    for name in sorted(n for n in known if "@" in n):
+        task, _, k = name.rpartition("@")
+        if task not in best or int(k) > int(best[task].rpartition("@")[2]):
+            best[task] = name
+    return [*best.values(), *(n for n in ("in_weights", *_HEADS) if n in known)]
+
+
+def _draw(figure: go.Figure, history: Sequence[Mapping[str, Any]], name: str, x: str, number: int, row: int) -> None:
+    colour, dash = LABEL_COLOURS[number % len(LABEL_COLOURS)], DASHES[number // len(LABEL_COLOURS) % len(DASHES)]
+    task, at, k = name.rpartition("@")
+    shown = f"{plain(task)}, {k} demonstrations" if at else measure_name(name)
+    points: dict[float, list[float]] = {}
+    for seed in sorted({r.get("seed", 0) for r in history}, key=str):
+        rows = sorted((r for r in history if r.get("seed", 0) == seed and r.get(name) is not None), key=lambda r: r[x])
+        for r in rows:
+            points.setdefault(float(r[x]), []).append(float(r[name]))
+        figure.add_scatter(
+            x=[r[x] for r in rows], y=[r[name] for r in rows], mode="lines", line={"color": translucent(colour, 0.35), "width": 1},
+            legendgroup=name, showlegend=False, hovertemplate=f"{shown}, seed {plain(str(seed))}<br>%{{x}}: %{{y:.2f}}<extra></extra>", row=row, col=1,
+        )  # fmt: skip
+    steps = sorted(points)
+    figure.add_scatter(
+        x=steps, y=[float(np.mean(points[s])) for s in steps], mode="lines+markers", name=shown, legendgroup=name, marker={"size": 5},
+        line={"color": colour, "width": 2.6, "dash": dash}, hovertemplate=f"{shown}<br>%{{x}}: %{{y:.2f}}<extra></extra>", row=row, col=1,
+    )  # fmt: skip
