@@ -13,7 +13,7 @@ from ._theme import GREY, Theme, template
 
 
 def panels(
-    titles: Sequence[str], *, shared_x: bool = True, spacing: float = 48.0, heights: Sequence[float] = ()
+    titles: Sequence[str], *, shared_x: bool = True, spacing: float = 48.0, heights: Sequence[float | int] = ()
 ) -> go.Figure:
     """Panels one under another (which holds at 400 px as at 1600 px), with a title at the top left of each.
 
