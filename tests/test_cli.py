@@ -12,7 +12,9 @@ from iclmech import cli
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "iclmech.cli", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "iclmech.cli", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_help_needs_neither_torch_nor_a_model():
@@ -36,7 +38,9 @@ def test_help_needs_neither_torch_nor_a_model():
         (["report", "no-such-directory"], "no-such-directory"),
     ],
 )
-def test_bad_input_is_told_in_one_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def test_bad_input_is_told_in_one_line(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
     more = ["--out", str(tmp_path / "out")] if arguments[0] == "compare" else []
     with pytest.raises(SystemExit) as stop:
         cli.main([*arguments, *more])

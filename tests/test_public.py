@@ -35,7 +35,7 @@ def test_every_public_name_is_documented(name: str):
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(AttributeError, match="load_model"):
-        iclmech.no_such_name
+        _ = iclmech.no_such_name
 
 
 def test_importing_brings_neither_torch_nor_transformer_lens():
