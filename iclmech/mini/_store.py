@@ -26,8 +26,9 @@ def list_mini_models() -> list[str]:
 def mini_model_dir(name: str = NAME) -> Path:
     """A directory in Hugging Face format that holds the shipped model or one of its snapshots.
 
-    The model's own directory is package data. A snapshot is package data without configuration and tokenizer, which
-    are the model's; it is completed once in the user's temporary directory, under a name that carries its checksum.
+    The model's own directory is package data. A snapshot is package data in half precision without configuration and
+    tokenizer, which are the model's; it is completed, as float32, once in the user's temporary directory, under a name
+    that carries its checksum.
 
     Raises:
         ModelError: no such model or snapshot.
@@ -36,6 +37,8 @@ def mini_model_dir(name: str = NAME) -> Path:
         raise ModelError(f"model {name!r} is not shipped; expected one of {list_mini_models()}.")
     if name == NAME:
         return DATA / NAME
+    from safetensors.torch import load_file, save_file
+
     weights = DATA / "snapshots" / f"{name.split('@')[1]}.safetensors"
     check = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
@@ -45,7 +48,7 @@ def mini_model_dir(name: str = NAME) -> Path:
         making = Path(tempfile.mkdtemp(dir=target.parent))
         for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
             shutil.copy(DATA / NAME / file, making / file)
-        shutil.copy(weights, making / "model.safetensors")
+        save_file({n: t.float() for n, t in load_file(weights).items()}, making / "model.safetensors", {"format": "pt"})
         try:
             making.rename(target)
         except OSError:  # another process was first
