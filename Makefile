@@ -48,8 +48,10 @@ check: $(VENV)/.dev ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# copies are executed, so that notebooks/ stays free of outputs; `make docs` shows the outputs where it finds them
 notebooks: $(VENV)/.dev ## execute the notebooks
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 -p no:cacheprovider -o addopts= notebooks
+	rm -rf docs/_build/executed && mkdir -p docs/_build/executed && cp notebooks/*.ipynb docs/_build/executed/
+	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=300 -p no:cacheprovider -o addopts= docs/_build/executed
 
 docs: $(VENV)/.dev ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
