@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from iclmech._base import ICLMechError, atomic_write, refuse_overwrite, to_ascii_json
-from iclmech.experiments import CompareConfig
+from iclmech.experiments import CircuitConfig, CompareConfig, TrainMiniConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESULT, REPORT = "result.nc", "report.html"
+RESULT, CIRCUIT, REPORT = "result.nc", "circuit.nc", "report.html"
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,8 @@ class Compare(CompareConfig):
         path = refuse_overwrite(self.out / RESULT, self.force)
         result = self.run()
         result.save(path)
-        config = {name: value for name, value in asdict(self).items() if name != "force"}
-        _write_text(self.out / "config.json", to_ascii_json(config))
         summary = result.summary()
-        _write_text(self.out / "summary.csv", summary.to_csv(index=False))
+        _write_run(self, summary)
         _print_summary(summary, result.notes)
         _say(f"Result: {path}   Table: {self.out / 'summary.csv'}   Report: iclmech report {self.out}")
 
@@ -67,6 +65,44 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Circuit(CircuitConfig):
+    """The three steps of the inference circuit: measured, then cut, against controls."""
+
+    out: Path = Path("runs/circuit")
+    """Directory for circuit.nc, summary.csv and config.json."""
+    force: bool = False
+    """Replace a result that stands there."""
+
+    def __call__(self) -> None:
+        """Run, save, print."""
+        path = refuse_overwrite(self.out / CIRCUIT, self.force)
+        result = self.run()
+        result.save(path)
+        _write_run(self, result.summary())
+        _print_table(result.verdict(), "Which steps hold")
+        _say(f"Result: {path}   Table: {self.out / 'summary.csv'}")
+
+
+@dataclass(frozen=True)
+class TrainMini(TrainMiniConfig):
+    """Train a model of icl-mini's kind, or, with --evaluate, measure the shipped one or --model."""
+
+    evaluate: bool = False
+    """Measure instead of training: abilities, induction heads, what gradients teach it, targets."""
+    model: str = "icl-mini"
+    """What --evaluate measures: a shipped name or a directory."""
+
+    def __call__(self) -> None:
+        """Train and say where the model is; or measure and print."""
+        if self.evaluate:
+            from iclmech.experiments.mini import evaluate_mini
+
+            _say(evaluate_mini(self.model).text())
+        else:
+            _say(f"Model: {self.run()}")
+
+
+@dataclass(frozen=True)
 class Models:
     """Names of the shipped models and the snapshots of their training."""
 
@@ -88,7 +124,14 @@ class Tasks:
         _say("\n".join(list_tasks()))
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"compare": Compare, "report": Report, "models": Models, "tasks": Tasks}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "compare": Compare,
+    "report": Report,
+    "circuit": Circuit,
+    "train-mini": TrainMini,
+    "models": Models,
+    "tasks": Tasks,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -122,6 +165,23 @@ def _parse(arguments: list[str] | None) -> Callable[[], None]:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+def _write_run(command: Compare | Circuit, summary: pd.DataFrame) -> None:
+    """What was asked for and the numbers as a table, beside the result."""
+    config = {name: value for name, value in asdict(command).items() if name != "force"}
+    _write_text(command.out / "config.json", to_ascii_json(config))
+    _write_text(command.out / "summary.csv", summary.to_csv(index=False))
+
+
+def _print_table(frame: pd.DataFrame, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*map(str, frame.columns), title=title)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 _HOME = {
     "CONTROLS": "_compare_plan",
+    "CircuitConfig": "_config",
     "CompareConfig": "_config",
+    "TrainMiniConfig": "_config",
     "CompareError": "_compare_plan",
     "Comparison": "_comparison",
     "UPDATES": "_compare_plan",
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
     from ._compare import compare as compare
     from ._compare_plan import CONTROLS as CONTROLS, UPDATES as UPDATES, CompareError as CompareError
     from ._comparison import Comparison as Comparison
-    from ._config import CompareConfig as CompareConfig
+    from ._config import (
+        CircuitConfig as CircuitConfig,
+        CompareConfig as CompareConfig,
+        TrainMiniConfig as TrainMiniConfig,
+    )
     from ._dual_form import dual_form as dual_form
     from ._induction_heads import induction_heads as induction_heads
     from ._order import OrderSensitivity as OrderSensitivity, order_sensitivity as order_sensitivity

@@ -1,13 +1,15 @@
-"""What the command line can ask of `compare`: plain values only, so that `--help` needs neither torch nor a model."""
+"""What the command line can ask of the experiments: plain values only, so that `--help` needs neither torch nor a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iclmech._base import ICLMechError
 
 if TYPE_CHECKING:
+    from ._circuit_result import Circuit
     from ._comparison import Comparison
 
 
@@ -93,6 +95,81 @@ class CompareConfig:
             n_boot=self.n_boot,
             keep_queries=self.keep_queries,
             progress=not self.quiet,
+        )
+
+
+@dataclass(frozen=True)
+class CircuitConfig:
+    """The inference circuit: its three steps measured, then cut, against controls.
+
+    The same arguments as `iclmech.inference_circuit`, as plain values.
+    """
+
+    model: str = "icl-mini"
+    """A shipped model, a directory in Hugging Face format, or a name on the hub."""
+    task: str = "mini/held-pair"
+    """A shipped task, a preset (with --data), a directory or a file of records."""
+    data: str = ""
+    """Directory with train.jsonl and test.jsonl for a preset; empty: none."""
+    k: int = 32
+    """Demonstrations per prompt."""
+    n_queries: int = 128
+    """Queries per seed."""
+    n_contexts: int = 4
+    """Demonstration sets per seed."""
+    seeds: int = 3
+    """Draws of demonstrations and queries."""
+    device: str = ""
+    """cpu, cuda, ...; empty: a GPU if there is one."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> Circuit:
+        """Load, measure, cut, return. Raises what `load_model`, `load_task` and `inference_circuit` raise."""
+        from iclmech.models import load_model
+        from iclmech.tasks import load_task
+
+        from ._circuit import inference_circuit
+
+        return inference_circuit(
+            load_model(self.model, device=self.device or None),
+            load_task(self.task, data=self.data or None),
+            k=self.k,
+            n_queries=self.n_queries,
+            n_contexts=self.n_contexts,
+            seeds=self.seeds,
+            progress=not self.quiet,
+        )
+
+
+@dataclass(frozen=True)
+class TrainMiniConfig:
+    """Train a model of icl-mini's kind, or measure one.
+
+    The same arguments as `iclmech.experiments.mini.train_mini`, as plain values.
+    """
+
+    out: Path = Path("runs/icl-mini")
+    """Directory of the run: model/, checkpoints/, history.json and the state to go on from."""
+    recipe: str = "full"
+    """full, quick (in-context learning emerges within ten minutes on one core), or a TOML file."""
+    seed: int = 0
+    """Of initialisation and data."""
+    device: str = "auto"
+    """cpu, cuda, or auto: a GPU if there is one."""
+    resume: bool = True
+    """Go on with the run in --out if there is one."""
+    threads: int = 1
+    """CPU threads; a model of this size gains nothing from more than one."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> Path:
+        """Train, and return the directory of the exported model. Raises what `train_mini` raises."""
+        from .mini import train_mini
+
+        return train_mini(
+            self.recipe, self.out, self.seed, self.device, self.resume, progress=not self.quiet, threads=self.threads
         )
 
 

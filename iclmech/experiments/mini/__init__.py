@@ -12,7 +12,7 @@ from ._abilities import (
     repeated_sequences as repeated_sequences,
     write_prompt as write_prompt,
 )
-from ._api import TrainMiniConfig as TrainMiniConfig, measure as measure, train_mini as train_mini
+from ._api import measure as measure, train_mini as train_mini
 from ._evaluate import MiniEvaluation as MiniEvaluation, Target as Target, evaluate_mini as evaluate_mini
 from ._export import export_net as export_net, load_net as load_net, save_snapshot as save_snapshot
 from ._net import MiniNet as MiniNet, NetConfig as NetConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +23,6 @@ CHECKED: tuple[tuple[str, int], ...] = (
 )  # fmt: skip
 """(task, demonstrations) measured at every check of a run."""
 IN_WEIGHTS: tuple[str, ...] = ("topic@0", "cluster@0", "subjectivity@0")
-
-
-@dataclass(frozen=True)
-class TrainMiniConfig:
-    """Options of a training run (and of ``iclmech train-mini``).
-
-    Attributes:
-        out: directory of the run: ``model/``, ``checkpoints/``, ``history.json`` and the state for resumption.
-        recipe: ``"full"``, ``"quick"`` or a path of a TOML file.
-        seed: of initialisation and data.
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"`` (a GPU if there is one).
-        resume: continue the run in ``out`` if there is one.
-        progress: show a progress bar on a terminal.
-        threads: CPU threads; a model of this size gains nothing from more than one.
-    """
-
-    out: Path = Path("runs/icl-mini")
-    recipe: str = "full"
-    seed: int = 0
-    device: str = "auto"
-    resume: bool = True
-    progress: bool = True
-    threads: int = 1
 
 
 def measure(net: MiniNet, n: int = 96, seed: int = 0) -> dict[str, Any]:
