@@ -21,7 +21,7 @@ def _neighbours(features: Float[Tensor, "item d"], k: int) -> Bool[Tensor, "item
 
 
 def kernel_alignment(
-    a: Float[Tensor, "item d_a"], b: Float[Tensor, "item d_b"], k: int | None = None
+    a: Float[Tensor, "item d_a"], b: Float[Tensor, "same_item d_b"], k: int | None = None
 ) -> Float[Tensor, " item"]:
     """Mutual nearest neighbours: |top-k neighbours under a ∩ top-k neighbours under b| / k for each item.
 
@@ -39,7 +39,7 @@ def kernel_alignment(
 
 
 def neighbour_purity(
-    features: Float[Tensor, "item d"], classes: Int[Tensor, " item"], k: int | None = None
+    features: Float[Tensor, "item d"], classes: Int[Tensor, " same_item"], k: int | None = None
 ) -> Float[Tensor, " item"]:
     """The share of an item's k nearest neighbours (cosine) that are of its class. `purity_chance` is what to expect."""
     if classes.shape != (len(features),):

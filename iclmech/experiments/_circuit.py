@@ -19,6 +19,8 @@ from ._circuit_result import Circuit
 from ._circuit_states import state_measures
 from ._compare_plan import seeds_of
 
+_HELD_OUT_CONTEXTS = 2
+
 
 def inference_circuit(
     model: ICLModel,
@@ -55,7 +57,7 @@ def inference_circuit(
     edges: "source->destination" in names of token groups (`interventions.ROLE_NAMES`); more may be added, such as
         "sep->s_q", where a model reads the token behind the label.
     windows: candidate windows (first layer, last layer); by default a quarter, half and all of the depth, sliding.
-    n_held_out: queries on which windows are chosen.
+    n_held_out: queries on which windows are chosen, behind two demonstration sets of their own.
     reference: an encoder of your own, texts → features [text, d]; adds kernel alignment of s_q with it.
     untrained: measure states and attention in a freshly drawn model as well, one per seed.
     separator, selection: as in `build_prompts`.
@@ -79,7 +81,7 @@ def inference_circuit(
         model, plan, int(np_rng(plan.seeds[0], "held-out contexts").integers(2**31)), notes, held_out=True
     )
     prompts = [_prompts(model, plan, seed, notes) for seed in plan.seeds]
-    chosen, *on_held_out = choose_windows(model, held_out, plan)
+    selection = choose_windows(model, held_out, plan)
     settings = {name: [_setting(model, p, name) for p in prompts] for name in SETTINGS}
     states = {"trained": [state_measures(model, p, reference) for p in prompts]}
     if untrained:
@@ -92,10 +94,10 @@ def inference_circuit(
             name: (joined_clusters([s.correct for s in found]), joined_clusters([s.nll for s in found]))
             for name, found in settings.items()
         },
-        run_cuts(model, prompts, chosen, plan),
+        run_cuts(model, prompts, selection[0], plan),
         {variant: _joined(found) for variant, found in states.items()},
         state_measures(model, held_out, reference),
-        (chosen, *on_held_out),
+        selection,
         _chance(prompts),
     )
     data.attrs |= {"n_tokens": float(np.mean([len(c.tokens) for p in prompts for c in p.contexts]))}
@@ -104,11 +106,13 @@ def inference_circuit(
 
 def _prompts(model: ICLModel, plan: CircuitPlan, seed: int, notes: list[str], held_out: bool = False) -> PromptSet:
     more: dict[str, Any] = {"queries_from": "train"} if held_out else {}
+    n_contexts = min(plan.n_contexts, _HELD_OUT_CONTEXTS) if held_out else plan.n_contexts
+    n_queries = max(plan.n_held_out if held_out else plan.n_queries, n_contexts)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ICLMechWarning)
         prompts = build_prompts(
-            model, plan.task, plan.k, max(plan.n_held_out if held_out else plan.n_queries, plan.n_contexts), seed,
-            plan.n_contexts, separator=plan.separator, selection=plan.selection, query_seed=seed, **more,
+            model, plan.task, plan.k, n_queries, seed, n_contexts,
+            separator=plan.separator, selection=plan.selection, query_seed=seed, **more,
         )  # fmt: skip
     notes += [str(w.message) for w in caught if str(w.message) not in notes]
     return prompts

@@ -11,7 +11,7 @@ import torch
 from iclmech._base import track
 from iclmech.analysis import metrics
 from iclmech.capture import Activations, capture
-from iclmech.interventions import Control, CutMeter, Intervention, cut_edges
+from iclmech.interventions import Control, CutMeter, EdgeSet, Intervention, RoleEdges, cut_edges, parse_edges
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
@@ -49,13 +49,13 @@ def run(model: ICLModel, prompts: PromptSet, setting: Any, interventions: tuple[
 
 
 def run_cut(
-    model: ICLModel, prompts: PromptSet, edge: str, window: Window, arm: str, seed: int
+    model: ICLModel, prompts: PromptSet, edges: EdgeSet, window: Window, arm: str, seed: int
 ) -> tuple[Scores, CutMeter]:
     """Correctness and loss with the edges (or the control's) cut in a window of layers, and what was cut."""
     control: Control | None = None if arm == "cut" else arm  # type: ignore[assignment]  # one of ARMS
     meter = CutMeter()
     layers = range(window[0], window[1] + 1)
-    cut = cut_edges(prompts, edge, layers=layers, control=control, seed=seed, meter=meter)
+    cut = cut_edges(prompts, edges, layers=layers, control=control, seed=seed, meter=meter)
     return run(model, prompts, "icl", (cut,)), meter
 
 
@@ -68,9 +68,10 @@ def choose_windows(
     """
     accuracy = np.zeros((len(plan.edges), len(plan.windows)))
     nll = np.zeros_like(accuracy)
+    sets = [RoleEdges(prompts, *parse_edges(edge)) for edge in plan.edges]  # each finds its tokens once
     pairs = [(e, w) for e in range(len(plan.edges)) for w in range(len(plan.windows))]
     for e, w in track(pairs, "choosing windows", enabled=plan.progress):
-        cut, other = (run_cut(model, prompts, plan.edges[e], plan.windows[w], arm, 0)[0] for arm in ("cut", "random"))
+        cut, other = (run_cut(model, prompts, sets[e], plan.windows[w], arm, 0)[0] for arm in ("cut", "random"))
         accuracy[e, w] = np.nanmean(other.correct) - np.nanmean(cut.correct)
         nll[e, w] = np.nanmean(cut.nll) - np.nanmean(other.nll)
     best = {
@@ -94,9 +95,10 @@ def run_cuts(model: ICLModel, prompts: list[PromptSet], windows: dict[str, Windo
     """Every edge with its controls, on the queries of all seeds."""
     runs: dict[tuple[str, str], list[Scores]] = {}
     meters: dict[tuple[str, str], list[CutMeter]] = {}
+    sets = {(edge, n): RoleEdges(p, *parse_edges(edge)) for edge in plan.edges for n, p in enumerate(prompts)}
     wanted = [(edge, arm, n) for edge in plan.edges for arm in ARMS for n in range(len(prompts))]
     for edge, arm, n in track(wanted, "cutting edges", enabled=plan.progress):
-        scores, meter = run_cut(model, prompts[n], edge, windows[edge], arm, plan.seeds[n])
+        scores, meter = run_cut(model, prompts[n], sets[edge, n], windows[edge], arm, plan.seeds[n])
         runs.setdefault((edge, arm), []).append(scores)
         meters.setdefault((edge, arm), []).append(meter)
 

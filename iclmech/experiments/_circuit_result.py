@@ -128,8 +128,8 @@ class Circuit:
         return cls(load_dataset(path, _KIND, _SCHEMA, "circuit"))
 
     def __repr__(self) -> str:
-        p, verdicts = self.provenance, self.verdict()
-        steps = "; ".join(f"{r.step}: {r.verdict}" for r in verdicts[verdicts["edges"] == ""].itertuples())
+        p, verdicts = self.provenance, self.verdict().to_dict("records")
+        steps = "; ".join(f"{row['step']}: {row['verdict']}" for row in verdicts if not row["edges"])
         return f"Circuit({p['model']['name']!r} on {p['task']['name']!r}, k={p['k_kept']}: {steps})"
 
     def _repr_html_(self) -> str:

@@ -147,7 +147,7 @@ def of_same_mass(
 
 def cut_edges(
     prompts: PromptSet | None,
-    edges: str | Sequence[tuple[int, int]],
+    edges: str | Sequence[tuple[int, int]] | EdgeSet,
     *,
     layers: Sequence[int] | int | None = None,
     heads: Sequence[int] | int | None = None,
@@ -162,7 +162,7 @@ def cut_edges(
     ----------
     prompts: the prompt set that will be run; it says which token plays which part. None with edges by position.
     edges: "source->destination" in names of token groups (`ROLE_NAMES`), several joined by "+": "x->s", "s->y",
-        "y->s_q", "x_q->s_q", "y+sep->s_q"; or pairs (query position, key position), absolute.
+        "y->s_q", "x_q->s_q", "y+sep->s_q"; or pairs (query position, key position), absolute; or an `EdgeSet`.
     layers, heads: all by default.
     control: None cuts the edges; "random" as many other causal edges of the same destinations; "mass" other edges of the
         same destinations that carry the same attention, head by head. A self edge is never cut.
@@ -183,7 +183,7 @@ def cut_edges(
         source, destination = parse_edges(edges)
         chosen = RoleEdges(prompts, source, destination, across=across)
     else:
-        chosen = PositionEdges(edges)
+        chosen = PositionEdges(edges) if isinstance(edges, Sequence) else edges
     as_tuple = lambda which: (which,) if isinstance(which, int) else None if which is None else tuple(which)  # noqa: E731 - used twice, here only
     return CutEdges(chosen, as_tuple(layers), as_tuple(heads), control, seed, meter)
 

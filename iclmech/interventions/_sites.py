@@ -185,15 +185,15 @@ def graft(
     states: Mapping[int, Tensor],
     site: str,
     *,
-    at: At = -1,
+    at: At = "s_q",
     heads: Sequence[int] | int | None = None,
     prompts: PromptSet | None = None,
     by: Literal["query", "row"] = "query",
 ) -> EditSite:
     """Put states of another run in the place of a site: {layer: [query, ...]}, one state per query.
 
-    From `acts = capture(...)`: `{l: acts["resid_post"][:, i] for i, l in enumerate(acts.layers)}`. By default at the last
-    token of each row, where `capture` reads. `by="query"`: the row of query j of the prompt set gets states[layer][j];
+    From `acts = capture(...)`: `{l: acts["resid_post"][:, i] for i, l in enumerate(acts.layers)}`. By default at the
+    prediction position, where `capture` reads (give `prompts`). `by="query"`: the row of query j of the prompt set gets states[layer][j];
     `by="row"`: row n of the run gets states[layer][n].
 
     Raises `InterventionError` where rows are no queries (`by="query"`) or there are too few states.
