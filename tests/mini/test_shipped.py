@@ -24,7 +24,7 @@ def shipped(name: str = "icl-mini"):
 
 
 def measured(name: str, k: int) -> float:
-    return accuracy(net_predict(shipped()), name, k, n=96, seed=11)
+    return accuracy(net_predict(shipped()), name, k, n=64, seed=11)
 
 
 @pytest.mark.parametrize("name", ["mini/held-pair", "mini/held-subjectivity"])

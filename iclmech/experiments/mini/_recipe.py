@@ -72,8 +72,9 @@ class Recipe:
 
 
 def _world(table: dict[str, Any]) -> WorldConfig:
-    families = {"families": tuple(table.pop("families"))} if "families" in table else {}
-    return WorldConfig(**table, **families)
+    if "families" in table:
+        table = {**table, "families": tuple(table["families"])}
+    return WorldConfig(**table)
 
 
 def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
