@@ -112,6 +112,9 @@ class _Trunk(nn.Module):
 class MiniNet(nn.Module):
     """The trainable network. `forward` gives the normed final states; `logits` reads tokens out of them."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, config: NetConfig, d_vocab: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
