@@ -64,7 +64,7 @@ def kendall(a: Float[Tensor, "query layer item"], b: Float[Tensor, "query layer 
     out = np.full(x.shape[:2], np.nan)
     for where in np.ndindex(*x.shape[:2]):
         if np.ptp(x[where]) > 0 and np.ptp(y[where]) > 0:
-            out[where] = kendalltau(x[where], y[where]).statistic
+            out[where] = kendalltau(x[where], y[where])[0]
     return torch.from_numpy(out).to(a.dtype)
 
 

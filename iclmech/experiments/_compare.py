@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from iclmech._base import ModelError, provenance, to_ascii_json
-from iclmech.capture import Activations
+from iclmech.capture import Activations, Position
 from iclmech.models import ICLModel, Selector
 from iclmech.tasks import PromptSet, Selection, Task
 
@@ -50,12 +50,12 @@ def compare(
     preset: str | None = None,
     loss: Literal["label", "all"] | None = None,
     parameters: Selector = "attn_kv",
-    position: str | None = None,
+    position: Position | None = None,
     separator: str | None = None,
     selection: Selection = "random",
     wrong_task: Task | None = None,
     embeddings: Literal["keep", "fresh"] = "keep",
-    sites: Sequence[str] = SITES,
+    sites: Sequence[str] | None = None,
     match_positions: bool = False,
     n_boot: int = 1000,
     level: float = 0.95,
@@ -88,7 +88,8 @@ def compare(
         separator, selection: of the demonstrations, as in `build_prompts`.
         wrong_task: the task of the control of that name; a shipped task has one of its own.
         embeddings: of the untrained models, "keep" or "fresh".
-        sites: what is captured; attn_out and attn_scores are needed.
+        sites: what is captured: attn_out and attn_scores, and resid_post where there are `metrics`; one's own list must hold
+            the first two.
         match_positions: place zero-shot queries at the positions they have behind the demonstrations.
         n_boot, level: resamples and level of the intervals.
         n_examples: prompts whose attention is kept for looking at.
@@ -112,6 +113,7 @@ def compare(
     named = updates_of(updates, options["loss"], parameters)
     if k < 1:
         raise CompareError(f"got k={k}; expected at least one demonstration to learn from.")
+    sites = sites or (SITES if metrics else SITES[:2])
     missing = [site for site in ("attn_out", "attn_scores") if site not in sites]
     if missing:
         raise CompareError(f"got sites={tuple(sites)}; expected attn_out and attn_scores among them.")

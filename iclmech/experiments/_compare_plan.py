@@ -40,7 +40,8 @@ ESSENTIAL = ("random_direction", "random_update", "untrained", "icl:reordered")
 DEFAULT_GRID = tuple(float(f"{10 ** (e / 2):.2g}") for e in range(-8, 1))
 """Learning rates tried by `lr="auto"`: 1e-4 to 1, two per decade."""
 
-SITES = ("attn_out", "resid_post", "attn_scores")
+SITES = ("attn_out", "attn_scores", "resid_post")
+"""What is captured; the last only for the user's own measures."""
 
 
 class CompareError(ICLMechError, ValueError):
