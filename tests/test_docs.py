@@ -133,7 +133,10 @@ def test_docstrings_become_text_not_markup(text: str, expected: str):
 def test_sections_of_docstrings_become_lists():
     convert = extension("house_docstrings").convert
     made = convert(["Sum.", "", "Args:", "    a, b: two", "        numbers.", "    c: one.", "", "Raises: `X` if not."])
-    assert "\n".join(made).split() == "Sum. **Args** ``a``, ``b`` two numbers. ``c`` one. **Raises:** ``X`` if not.".split()
+    assert (
+        "\n".join(made).split()
+        == "Sum. **Args** ``a``, ``b`` two numbers. ``c`` one. **Raises:** ``X`` if not.".split()
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
