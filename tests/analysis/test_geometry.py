@@ -59,12 +59,16 @@ def test_purity_of_planted_classes_and_of_noise() -> None:
 
 
 def test_centroids_leave_the_item_out() -> None:
-    x = gaussian(40, 6) + 1.5 * (torch.arange(40) % 2)[:, None]
+    x = gaussian(40, 6) + 0.6 * (torch.arange(40) % 2)[:, None]
     classes = torch.arange(40) % 2
     wanted = []
     for n in range(40):
         rest = [m for m in range(40) if m != n]
-        wanted.append(float(NearestCentroid().fit(x[rest].numpy(), classes[rest].numpy()).predict(x[n : n + 1].numpy())[0] == n % 2))
+        wanted.append(
+            float(
+                NearestCentroid().fit(x[rest].numpy(), classes[rest].numpy()).predict(x[n : n + 1].numpy())[0] == n % 2
+            )
+        )
     assert circuit.centroid_hits(x, classes).tolist() == wanted
     assert 0.5 < np.mean(wanted) < 1
     groups = torch.arange(40) // 20

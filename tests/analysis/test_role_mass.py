@@ -35,7 +35,9 @@ def test_mass_by_hand() -> None:
 def test_all_mass_is_accounted_for(family: str, tiny_model: Any) -> None:
     model = tiny_model(family)
     train = [{"text": "fine film " * (n % 3 + 1), "label": n % 2} for n in range(8)]
-    prompts = build_prompts(model, Task.from_records(train, train, label_words=["a", "is"]), k=2, n_queries=4, n_contexts=2)
+    prompts = build_prompts(
+        model, Task.from_records(train, train, label_words=["a", "is"]), k=2, n_queries=4, n_contexts=2
+    )
     for setting in ("icl", "zs"):
         acts = capture(model, prompts, setting, ("attn_pattern", "context_pattern"))
         mass = circuit.role_mass(acts, prompts)

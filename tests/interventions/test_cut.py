@@ -53,7 +53,9 @@ def masked(model: Any, layers: list[int], pairs: list[tuple[int, int]]) -> Itera
         return args, {**kwargs, "attention_mask": mask[None, None]}
 
     blocks = reference.blocks(model)
-    handles = [reference.attention(blocks[n], family).register_forward_pre_hook(before, with_kwargs=True) for n in layers]
+    handles = [
+        reference.attention(blocks[n], family).register_forward_pre_hook(before, with_kwargs=True) for n in layers
+    ]
     try:
         yield
     finally:
@@ -96,7 +98,9 @@ def test_one_head_only(tiny_model: Any, toy_prompts: Any) -> None:
     prompts = toy_prompts(model)
     sites = ("z",)
     intact = capture(model, prompts, "icl", sites)["z"][:, 0]
-    cut = capture(model, prompts, "icl", sites, interventions=[cut_edges(prompts, "y->s_q", layers=0, heads=[2])])["z"][:, 0]
+    cut = capture(model, prompts, "icl", sites, interventions=[cut_edges(prompts, "y->s_q", layers=0, heads=[2])])["z"][
+        :, 0
+    ]
     moved = (intact - cut).abs().amax(dim=(0, 2)) > 1e-6
     assert moved.tolist() == [False, False, True, False]
 
@@ -130,7 +134,9 @@ def test_random_control(edge: str, tiny_model: Any, toy_prompts: Any) -> None:
     assert not (control & rows.keys)[room].any(), "other edges, as long as there are any"
     split = [edges.rows(part) for part in (prefix, cached)]
     pieces = [draws(r, part, 3, "random edges") for r, part in zip(split, (prefix, cached), strict=True)]
-    joined = torch.cat([torch.nn.functional.pad(p, (0, order.shape[1] - p.shape[1]), value=float("inf")) for p in pieces])
+    joined = torch.cat(
+        [torch.nn.functional.pad(p, (0, order.shape[1] - p.shape[1]), value=float("inf")) for p in pieces]
+    )
     assert torch.equal(joined, order), "the same draws however the run is split"
     assert not torch.equal(draws(rows, whole, 4, "random edges"), order)
 
@@ -146,7 +152,9 @@ def test_same_mass_by_hand() -> None:
     keys = torch.tensor([[True, False, False, False, False, False]])
     others = torch.tensor([[False, True, True, True, True, False]])
     order = torch.tensor([[torch.inf, 0.1, 0.2, 0.3, 0.4, torch.inf]])
-    pattern = torch.tensor([[[0.3, 0.2, 0.2, 0.05, 0.05, 0.2], [0.1, 0.3, 0.3, 0.1, 0.1, 0.1], [0.8, 0.05, 0.05, 0.05, 0.05, 0]]])
+    pattern = torch.tensor(
+        [[[0.3, 0.2, 0.2, 0.05, 0.05, 0.2], [0.1, 0.3, 0.3, 0.1, 0.1, 0.1], [0.8, 0.05, 0.05, 0.05, 0.05, 0]]]
+    )
     chosen = of_same_mass(pattern, keys, others, order)
     assert chosen[0, 0].tolist() == [False, True, False, True, True, False]  # .2, (.2 too much), .05, .05
     assert chosen[0, 1].tolist() == [False, False, False, True, False, False]
@@ -165,7 +173,10 @@ def test_meter_and_the_controls_in_a_run(tiny_model: Any, toy_prompts: Any) -> N
     assert meters[None].mean_edges == meters["random"].mean_edges == 3 * labels
     intact = capture(model, prompts, "icl", ("context_pattern",), layers=[1])["context_pattern"][:, 0]
     mass = torch.stack(
-        [intact[j, :, [key for _, key in edges_by_hand(prompts, j, "y->s_q")]].sum(-1) for j in range(len(prompts.queries))]
+        [
+            intact[j, :, [key for _, key in edges_by_hand(prompts, j, "y->s_q")]].sum(-1)
+            for j in range(len(prompts.queries))
+        ]
     )
     assert meters[None].mean_mass == pytest.approx(float(mass.mean()), rel=1e-5)
     assert meters["mass"].mean_mass <= meters[None].mean_mass * 1.00001

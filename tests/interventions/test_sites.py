@@ -8,7 +8,7 @@ import pytest
 import reference._models as reference
 import torch
 
-from iclmech.capture import capture
+from iclmech.capture import Row, capture, iter_run
 from iclmech.interventions import InterventionError, add, graft, placed, replace, replace_pattern, scale, zero
 from iclmech.models import weights_view
 
@@ -16,7 +16,9 @@ FAMILIES = ("gpt2", "llama", "gpt_neo")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_zero_attention_equals_a_plain_model_without(family: str, tiny_model: Any, tiny_hf: Any, toy_prompts: Any) -> None:
+def test_zero_attention_equals_a_plain_model_without(
+    family: str, tiny_model: Any, tiny_hf: Any, toy_prompts: Any
+) -> None:
     model, plain = tiny_model(family), tiny_hf(family)
     prompts = toy_prompts(model)
     module = reference.attention(reference.blocks(plain)[1], family)
@@ -53,7 +55,9 @@ def test_heads(tiny_model: Any, toy_prompts: Any) -> None:
     model = tiny_model("llama")
     prompts = toy_prompts(model)
     intact = capture(model, prompts, "icl", ("z", "attn_out"))
-    changed = capture(model, prompts, "icl", ("attn_out",), interventions=[zero("z", layers=0, heads=2, at="s_q", prompts=prompts)])
+    changed = capture(
+        model, prompts, "icl", ("attn_out",), interventions=[zero("z", layers=0, heads=2, at="s_q", prompts=prompts)]
+    )
     lost = intact["z"][:, 0, 2] @ weights_view(model).W_O[0, 2]
     torch.testing.assert_close(intact["attn_out"][:, 0] - changed["attn_out"][:, 0], lost, atol=1e-5, rtol=1e-4)
 
@@ -68,7 +72,9 @@ def test_graft_of_the_last_layer_is_the_other_run(family: str, tiny_model: Any, 
     torch.testing.assert_close(grafted.label_scores, icl.label_scores, atol=1e-5, rtol=1e-5)
     zs = capture(model, prompts, "zs", ())
     assert not torch.allclose(zs.label_scores, icl.label_scores, atol=1e-3)
-    heads = capture(model, prompts, "zs", ("z",), interventions=[graft({1: icl["z"][:, 1]}, "z", heads=[0, 3], prompts=prompts)])
+    heads = capture(
+        model, prompts, "zs", ("z",), interventions=[graft({1: icl["z"][:, 1]}, "z", heads=[0, 3], prompts=prompts)]
+    )
     moved = capture(model, prompts, "zs", ("z",))["z"][:, 1] - heads["z"][:, 1]
     assert (moved.abs().amax(dim=(0, 2)) > 1e-4).tolist() == [True, False, False, True]
     torch.testing.assert_close(heads["z"][:, 1, [0, 3]], icl["z"][:, 1, [0, 3]])
@@ -134,8 +140,6 @@ def test_refusals(tiny_model: Any, toy_prompts: Any) -> None:
         run(graft({0: torch.zeros(9, 31)}, "resid_post", at=-1))
     with pytest.raises(InterventionError, match="got a pattern of shape"):
         run(replace_pattern(torch.zeros(2, 3), layers=0))
+    rows, by_role = [Row(torch.zeros(3, 32), (2,))], zero("resid_post", at="y", prompts=prompts)
     with pytest.raises(InterventionError, match="Give positions instead"):
-        from iclmech.capture import Row, iter_run
-
-        rows = [Row(torch.zeros(3, 32), (2,))]
-        list(iter_run(model, [model.bos], rows, ("resid_post",), interventions=[zero("resid_post", at="y", prompts=prompts)]))
+        list(iter_run(model, [model.bos], rows, ("resid_post",), interventions=[by_role]))
