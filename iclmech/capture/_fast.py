@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from iclmech.models import ICLModel, Twin, attention, softmax_allowed
+from iclmech.models import ICLModel, Twin, attention, narrowed, softmax_allowed
 
 from ._rows import Row
 
@@ -209,21 +209,9 @@ def _narrow(now: Pass, keep: Any, block: nn.Module, args: tuple[Any, ...], kwarg
         block.forward(*args, **kwargs)
     except _Stop:
         now.only_keys = False
-    at, now.narrow = now.at, True
-    some = {name: _take(value, at, hidden.shape[1]) for name, value in kwargs.items()}
-    if args:
-        output = block.forward(*(_take(value, at, hidden.shape[1]) for value in args), **some)
-    else:
-        output = block.forward(**some)
-    keep("resid_pre", now.top, hidden[:, at])
+    now.narrow = True
+    some, more = narrowed(args, kwargs, now.at, hidden.shape[1])  # type: ignore[arg-type]  # rows have positions
+    output = block.forward(*some, **more)
+    keep("resid_pre", now.top, hidden[:, now.at])
     keep("resid_post", now.top, output)
     raise _Stop
-
-
-def _take(value: Any, at: Any, tokens: int) -> Any:
-    """Entries of whatever has one per token, along its second axis."""
-    if isinstance(value, tuple):
-        return tuple(_take(part, at, tokens) for part in value)
-    if torch.is_tensor(value) and value.ndim >= 2 and value.shape[1] == tokens:
-        return value[:, at]
-    return value

@@ -12,10 +12,12 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -44,6 +46,12 @@ class _Part:
             self.fused.data.index_copy_(0, self.rows, self.source.data)
         else:
             self.fused.data.view(-1).index_copy_(0, self.entries, self.source.data.reshape(-1))
+
+    def read(self, gradient: Tensor) -> Tensor:
+        """The source's part of something laid out like the fused parameter."""
+        if self.rows is not None:
+            return gradient.index_select(0, self.rows).view(self.source.shape)
+        return gradient.reshape(-1)[self.entries].view(self.source.shape)
 
 
 class Twin:
@@ -99,6 +107,20 @@ class Twin:
         """Put fused projections together from the bridge's split ones, as they are now."""
         for part in self._parts:
             part.write()
+
+    def slot(self, leaf: Tensor) -> tuple[nn.Parameter, Callable[[Tensor], Tensor]]:
+        """The twin's parameter that holds a leaf of the bridge, and what cuts the leaf's gradient out of its gradient."""
+        for part in self._parts:
+            if part.source is leaf:
+                return part.fused, part.read
+        for own in self.base.parameters():
+            if own is leaf:
+                return own, lambda gradient: gradient
+        for own in self.base.parameters():
+            if _storage(own) == _storage(leaf) and own.is_contiguous():
+                shape, strides, start = leaf.shape, leaf.stride(), leaf.storage_offset() - own.storage_offset()
+                return own, partial(_view, shape=shape, strides=strides, start=start)
+        raise ModelError("the plain model does not hold this parameter.")
 
     def _find(self, names: dict[int, str], module: Any, prefix: str) -> Any:
         name = names.get(id(module), "")
@@ -181,6 +203,25 @@ def attention(query: Tensor, keys: Tensor, values: Tensor, scale: float, mask: T
         keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
     out = scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale)
     return out.transpose(1, 2)
+
+
+def narrowed(
+    args: tuple[Any, ...], kwargs: dict[str, Any], at: Int[Tensor, "kept"], tokens: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A block's arguments for some of its tokens only: entries `at` of whatever has one per token on its second axis."""
+    return _take(args, at, tokens), {name: _take(value, at, tokens) for name, value in kwargs.items()}
+
+
+def _take(value: Any, at: Tensor, tokens: int) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_take(part, at, tokens) for part in value)
+    if torch.is_tensor(value) and value.ndim >= 2 and value.shape[1] == tokens:
+        return value[:, at]
+    return value
+
+
+def _view(gradient: Tensor, shape: torch.Size, strides: tuple[int, ...], start: int) -> Tensor:
+    return gradient.contiguous().as_strided(shape, strides, start)
 
 
 def _storage(tensor: Tensor) -> int:

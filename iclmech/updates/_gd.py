@@ -7,8 +7,9 @@ from typing import overload
 
 from torch import Tensor
 
-from iclmech.models import ICLModel, Selector
+from iclmech.models import ICLModel, Selector, Twin
 
+from ._plain import PlainPass, trusted
 from ._sequences import Loss, Sample, Source, loss_of
 from ._training import Batch, Clock, Gradients, Learner, Plan, run
 from ._weight_update import WeightUpdate
@@ -82,19 +83,41 @@ def gradient_descent(
 
 
 def _step(learner: Learner, samples: list[Sample], clock: Clock) -> float:
-    model, top = learner.model, learner.model.shape.n_layers - 1
     total: Gradients = {}
     losses: list[float] = []
     for sample in samples:
-        kept: list[Tensor] = []
-        with model.hooks([("resid_post", top, kept.append)]):
-            model.forward(sample.inputs(model.device), unembed=False)
-        value = loss_of(model.readout(kept[0][0, sample.positions]), sample)  # the logits, where they count
-        clock.check_loss([value.item()], [None])
-        losses.append(value.item())
-        for name, gradient in learner.gradients(value, learner.leaves).items():
-            share = gradient / len(samples)
+        loss, gradients = _gradients(learner, sample, clock)
+        losses.append(loss)
+        for name, gradient in gradients.items():
+            share = gradient if len(samples) == 1 else gradient / len(samples)
             total[name] = total[name] + share if name in total else share
     clock.check_gradients(learner, total)
     learner.step(total, clock.lr)
     return sum(losses) / len(losses)
+
+
+def _gradients(learner: Learner, sample: Sample, clock: Clock) -> tuple[float, Gradients]:
+    twin = learner.twin
+    if twin is not None and trusted(
+        twin, "gd", lambda: _plain(learner, twin, sample, clock)[1], lambda: _hooked(learner, sample, clock)[1]
+    ):
+        return _plain(learner, twin, sample, clock)
+    return _hooked(learner, sample, clock)
+
+
+def _plain(learner: Learner, twin: Twin, sample: Sample, clock: Clock) -> tuple[float, Gradients]:
+    path = PlainPass(twin, learner.leaves, sample.inputs(learner.model.device), sample.positions)
+    with path.open():
+        value = loss_of(learner.model.readout(path.through()), sample)
+        clock.check_loss([value.item()], [None])
+        return value.item(), path.gradients(value)
+
+
+def _hooked(learner: Learner, sample: Sample, clock: Clock) -> tuple[float, Gradients]:
+    model, top = learner.model, learner.model.shape.n_layers - 1
+    kept: list[Tensor] = []
+    with model.hooks([("resid_post", top, kept.append)]):
+        model.forward(sample.inputs(model.device), unembed=False)
+    value = loss_of(model.readout(kept[0][0, sample.positions]), sample)  # the logits, where they count
+    clock.check_loss([value.item()], [None])
+    return value.item(), learner.gradients(value, learner.leaves)

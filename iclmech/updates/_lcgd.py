@@ -11,6 +11,7 @@ from torch import Tensor
 from iclmech._base import UpdateError
 from iclmech.models import ICLModel, Selector
 
+from ._plain import PlainPass, trusted
 from ._sequences import Loss, Sample, Source, loss_of
 from ._training import Batch, Clock, Gradients, Learner, Plan, run
 from ._weight_update import WeightUpdate
@@ -96,23 +97,67 @@ def layer_causal_gd(
     plan = Plan("lcgd", lr, loss, parameters, batch, epochs, progress, blocks_only=True, options=options)
     if order == "bottom_up":
         return run(model, prompts, plan, _bottom_up)
-    gradients = _layerwise if strategy == "layerwise" else _batched
-    return run(model, prompts, plan, lambda learner, samples, clock: _simultaneous(learner, samples, clock, gradients))
+    name = strategy or "batched"
+    return run(model, prompts, plan, lambda learner, samples, clock: _simultaneous(learner, samples, clock, name))
 
 
 Way = Callable[[Learner, Sample, Clock], tuple[list[float], Gradients]]
 
 
-def _simultaneous(learner: Learner, samples: list[Sample], clock: Clock, way: Way) -> list[float]:
+def _gradients(learner: Learner, sample: Sample, clock: Clock, strategy: Strategy) -> tuple[list[float], Gradients]:
+    """Losses and gradients of all layers: through the plain twin where there is one that is right."""
+    hooked: Way = _layerwise if strategy == "layerwise" else _batched
+    plain: Way = _plain_layerwise if strategy == "layerwise" else _plain_batched
+    way = f"lcgd {strategy} {2 * len(sample.tokens[sample.positions]) <= len(sample.tokens)}"
+    if learner.twin is not None and trusted(
+        learner.twin, way, lambda: plain(learner, sample, clock)[1], lambda: hooked(learner, sample, clock)[1]
+    ):
+        return plain(learner, sample, clock)
+    return hooked(learner, sample, clock)
+
+
+def _simultaneous(learner: Learner, samples: list[Sample], clock: Clock, strategy: Strategy) -> list[float]:
     total: Gradients = {}
     losses: list[list[float]] = []
     for sample in samples:
-        values, gradients = way(learner, sample, clock)
+        values, gradients = _gradients(learner, sample, clock, strategy)
         losses.append(values)
         _add(total, gradients, len(samples))
     clock.check_gradients(learner, total)
     learner.step(total, clock.lr)
     return _mean(losses)
+
+
+def _plain_pass(learner: Learner, sample: Sample) -> PlainPass:
+    if learner.twin is None:
+        raise UpdateError("this model has no plain twin.")  # callers ask before
+    return PlainPass(learner.twin, learner.leaves, sample.inputs(learner.model.device), sample.positions)
+
+
+def _plain_batched(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
+    path, kept = _plain_pass(learner, sample), []
+    with path.open():
+        path.layer_by_layer(lambda layer, resid: kept.append(resid))
+        values = loss_of(learner.model.readout(torch.stack(kept)), sample)
+        losses = values.tolist()
+        clock.check_loss(losses, range(len(kept)))
+        return losses, path.gradients(values.sum())
+
+
+def _plain_layerwise(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
+    path = _plain_pass(learner, sample)
+    losses: list[float] = []
+    gradients: Gradients = {}
+
+    def learn(layer: int, resid: Tensor) -> None:
+        value = loss_of(learner.model.readout(resid), sample)
+        losses.append(value.item())
+        clock.check_loss(losses[-1:], [layer])
+        gradients.update(path.gradients(value, layer))
+
+    with path.open():
+        path.layer_by_layer(learn)
+    return losses, gradients
 
 
 def _batched(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
@@ -208,7 +253,7 @@ def _everywhere(site: str, layers: list[int], fn: Callable[[Tensor], Tensor]) ->
 
 def _add(total: Gradients, gradients: Gradients, n_samples: int) -> None:
     for name, gradient in gradients.items():
-        share = gradient / n_samples
+        share = gradient if n_samples == 1 else gradient / n_samples
         total[name] = total[name] + share if name in total else share
 
 

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from iclmech._base import UpdateError, provenance, track
-from iclmech.models import ICLModel, Leaf, Selector
+from iclmech.models import ICLModel, Leaf, Selector, Twin
 
 from ._applying import base_hash
 from ._layout import KINDS, layout_of
+from ._plain import plain_twin
 from ._restore import finish, write_back
 from ._sequences import Sample, Source, check_rates, digest_of, samples_of
 from ._weight_update import WeightUpdate
@@ -36,6 +37,7 @@ class Learner:
     leaves: list[Leaf]
     originals: dict[str, Tensor] = field(default_factory=dict)
     deltas: dict[str, Tensor] = field(default_factory=dict)
+    twin: Twin | None = None  # stands in for the model where nothing forbids it
 
     def __post_init__(self) -> None:
         for leaf in self.leaves:
@@ -54,7 +56,10 @@ class Learner:
             if leaf.name in gradients:
                 delta = self.deltas[leaf.name]
                 delta.sub_(gradients[leaf.name].to(delta.dtype), alpha=lr)
-                leaf.tensor.copy_(self.originals[leaf.name].to(delta.dtype) + delta)
+                if leaf.tensor.dtype == delta.dtype:
+                    torch.add(self.originals[leaf.name], delta, out=leaf.tensor.data)
+                else:
+                    leaf.tensor.copy_(self.originals[leaf.name].to(delta.dtype) + delta)
 
     def gradients(self, value: Tensor, leaves: list[Leaf]) -> Gradients:
         """Gradients of `value`, whose graph is freed. A key or value projection that it does not depend on is an error."""
@@ -118,8 +123,8 @@ class Clock:
 
     def check_gradients(self, learner: Learner, gradients: Gradients, what: str = "gradient of") -> None:
         """Raise `UpdateError` for the first gradient (or sum of steps) that is not finite."""
-        if not gradients or bool(torch.stack([g.isfinite().all() for g in gradients.values()]).all()):
-            return
+        if not gradients or bool(torch.stack([g.sum() for g in gradients.values()]).isfinite().all()):
+            return  # a sum of finite numbers may overflow, so a bad one only says: look closer
         for leaf in learner.leaves:
             if leaf.name in gradients and not bool(gradients[leaf.name].isfinite().all()):
                 where = "outside the blocks" if leaf.layer is None else f"layer {leaf.layer}"
@@ -183,7 +188,9 @@ def _train(
     """ΔW on the CPU, and the losses before every step."""
     groups = ([samples] if plan.batch == "full" else [[sample] for sample in samples]) * plan.epochs
     losses: list[Losses] = []
+    longest = max(len(sample.tokens) for sample in samples)
     with learning(model, leaves) as learner:
+        learner.twin = plain_twin(model, leaves, longest)
         for number, group in enumerate(track(groups, f"{plan.method}, lr {lr:g}", enabled=plan.progress)):
             clock = Clock(number, len(groups), lr)
             losses.append(step(learner, group, clock))
