@@ -62,7 +62,9 @@ def mini_history() -> tuple[dict[str, Any], ...]:
 
     Columns: ``seed``, ``step``, ``phase``, ``tokens``, ``cpu_seconds``, training loss, and abilities: accuracies
     (fractions) on a few tasks by number of demonstrations (``"held-pair@16"``), in-weights accuracy (natural labels, no
-    demonstrations, items whose words decide), and the best prefix-matching score of a head (METHODS 3).
+    demonstrations, tasks whose words decide), and the best prefix-matching score of a head (METHODS 3). Sequences are
+    short at first (128 tokens until phase index 3 is over), so ``"held-pair@8"`` shows when learning in context sets in;
+    ``"...@16"`` follows only when prompts of that length are trained on. Seed 0 was stopped early (see the model card).
     """
     path = DATA / "history.json"
     if not path.is_file():
