@@ -31,5 +31,5 @@ def test_the_table_is_the_mean_of_the_layers() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ICLMechError, match="'nobody1999'.*deutch2024"):
+    with pytest.raises(ICLMechError, match=r"'nobody1999'.*deutch2024"):
         published("nobody1999")
