@@ -38,7 +38,7 @@ run: $(VENV)/.installed ## the first result: icl-mini beside gradient descent, w
 	$(BIN)/iclmech report runs/first --force
 
 test: $(VENV)/.dev ## all tests on the locked TransformerLens
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-tl39: $(VENV39)/.installed ## the contract tests on TransformerLens 3.9, in an environment of their own
 	$(VENV39)/bin/python -m pytest -m contract
