@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VENV39 := .venv-tl39
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 pip install --quiet
+PIP := pip install --quiet
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
