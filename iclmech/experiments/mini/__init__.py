@@ -9,6 +9,7 @@ from ._abilities import (
     net_patterns as net_patterns,
     net_predict as net_predict,
     predict_last as predict_last,
+    recall_accuracy as recall_accuracy,
     repeated_sequences as repeated_sequences,
     write_prompt as write_prompt,
 )

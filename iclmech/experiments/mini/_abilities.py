@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..._base import rng
 from ...mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
+from ...mini._lexicon import HELD_SYMBOLS, HELD_WORDS
 
 Predict = Callable[[list[list[int]]], Tensor]
 """Sequences of any lengths -> logits [sequence, vocab] of the token after each."""
@@ -55,6 +56,26 @@ def accuracy(predict: Predict, name: str, k: int, n: int = 256, each: int = 4, s
     logits = predict([ids for ids, _, _ in made])
     guesses = logits.gather(1, torch.tensor([labels for _, labels, _ in made])).argmax(1)
     return float((guesses == torch.tensor([gold for _, _, gold in made])).float().mean())
+
+
+def recall_accuracy(predict: Predict, n: int = 128, items: int = 4, seed: int = 0) -> float:
+    """Share of bare "word: symbol" pairs recalled from the context: ``items`` pairs, then one of their words again.
+
+    Words and symbols are held out from training, chance is 1 / ``items``. The earliest learning in context that a run shows.
+    """
+    random = world_seed(seed, "mini/evaluate/recall")
+    rows, labels, gold = [], [], []
+    for _ in range(n):
+        words, symbols = random.sample(HELD_WORDS, items), random.sample(HELD_SYMBOLS, items)
+        asked = random.randrange(items)
+        pairs = [
+            [word_id(w), *piece_ids(":"), word_id(s), *piece_ids("\n")] for w, s in zip(words, symbols, strict=True)
+        ]
+        rows.append([0, *(token for pair in pairs for token in pair), word_id(words[asked]), *piece_ids(":")])
+        labels.append([word_id(symbol) for symbol in symbols])
+        gold.append(asked)
+    guesses = predict(rows).gather(1, torch.tensor(labels)).argmax(1)
+    return float((guesses == torch.tensor(gold)).float().mean())
 
 
 def accuracy_table(

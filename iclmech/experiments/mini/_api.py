@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..._base import ModelError, atomic_write, to_ascii_json
-from ._abilities import accuracy, induction, net_patterns, net_predict
+from ._abilities import accuracy, induction, net_patterns, net_predict, recall_accuracy
 from ._export import export_net, save_snapshot
 from ._net import MiniNet
 from ._recipe import Recipe, load_recipe
@@ -30,6 +30,7 @@ def measure(net: MiniNet, n: int = 96, seed: int = 0) -> dict[str, Any]:
     predict = net_predict(net)
     row: dict[str, Any] = {f"{name[5:]}@{k}": round(accuracy(predict, name, k, n, seed=seed), 4) for name, k in CHECKED}
     row["in_weights"] = round(sum(row[name] for name in IN_WEIGHTS) / len(IN_WEIGHTS), 4)
+    row["recall"] = round(recall_accuracy(predict, seed=seed), 4)
     found = induction(net_patterns(net), n=50, rows=8, seed=seed)
     row["prefix_matching"], row["copy_accuracy"] = found["best"], found["copy_accuracy"]
     row["previous_token"] = max(max(layer) for layer in found["previous_token"])
