@@ -9,6 +9,7 @@ also takes the picture of the README, docs/images/report.png.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import plotly.graph_objects as go  # noqa: E402 - after the path
 from browser import chromium as browser  # noqa: E402
 from figures import synthetic  # noqa: E402
+from plotly.offline import get_plotlyjs  # noqa: E402
 
 from iclmech import figures  # noqa: E402
 from iclmech.experiments import Comparison  # noqa: E402
@@ -27,6 +29,11 @@ from iclmech.report import write_report  # noqa: E402
 OUT = ROOT / "screenshots"
 README = ROOT / "docs" / "images" / "report.png"
 WIDTHS, THEMES = (400, 1000, 1600), ("light", "dark")
+DRAW = """
+document.body.style.background = arguments[1];
+const figure = JSON.parse(arguments[0]);
+return Plotly.newPlot("plot", figure.data, figure.layout, {displayModeBar: false}).then(() => true);
+"""
 PAGE = {"light": "#ffffff", "dark": "#14181d"}
 
 
@@ -50,27 +57,32 @@ def all_figures(result: Comparison, large: Comparison) -> Iterator[tuple[str, go
     yield "emergence", figures.emergence(synthetic.history())
 
 
-def shoot_figure(driver: Any, name: str, figure: go.Figure) -> None:
-    """One file per width and theme."""
-    for theme in THEMES:
-        figure.update_layout(template=figures.template(theme))
-        page = OUT / f"{name}.html"
-        text = figure.to_html(include_plotlyjs="directory", config={"displayModeBar": False})
-        page.write_text(text.replace("<body>", f'<body style="margin:0;background:{PAGE[theme]}">'), encoding="utf-8")
-        for width in WIDTHS:
-            browser.resize(driver, width, int(figure.layout.height), theme)
-            driver.get(page.as_uri())
-            browser.until(driver, "return document.querySelector('.main-svg') !== null")
-            driver.save_screenshot(str(OUT / f"{name}-{theme}-{width}.png"))
-        page.unlink()
+def shoot_figures(driver: Any, drawn: Iterator[tuple[str, go.Figure]]) -> None:
+    """One file per figure, width and theme; plotly is loaded once."""
+    page = OUT / "blank.html"
+    head = '<meta charset="utf-8"><style>body{margin:0}</style><script>' + get_plotlyjs() + "</script>"
+    page.write_text(f'<!doctype html>{head}<div id="plot"></div>', encoding="utf-8")
+    driver.get(page.as_uri())
+    for name, figure in drawn:
+        for theme in THEMES:
+            figure.update_layout(template=figures.template(theme))
+            for width in WIDTHS:
+                browser.resize(driver, width, int(figure.layout.height), theme)
+                figure.update_layout(width=width)
+                driver.execute_script(DRAW, figure.to_json(), PAGE[theme])
+                driver.save_screenshot(str(OUT / f"{name}-{theme}-{width}.png"))
+    page.unlink()
 
 
 def shoot_report(driver: Any, name: str, page: Path) -> None:
-    """The whole page, however long."""
+    """The whole page, however long; it follows changes of width and theme by itself."""
+    browser.resize(driver, WIDTHS[0])
+    browser.visit(driver, page)
     for theme in THEMES:
         for width in WIDTHS:
             browser.resize(driver, width, 900, theme)
-            browser.visit(driver, page)
+            time.sleep(0.4)  # the page waits a little before it draws anew
+            browser.until(driver, browser.READY)
             height = driver.execute_script("return document.documentElement.scrollHeight")
             browser.resize(driver, width, height, theme)
             driver.save_screenshot(str(OUT / f"{name}-{theme}-{width}.png"))
@@ -97,8 +109,7 @@ def main(arguments: list[str]) -> None:
             shoot_readme(driver, pages["report"])
         for name, page in pages.items():
             shoot_report(driver, name, page)
-        for name, figure in all_figures(result, large):
-            shoot_figure(driver, name, figure)
+        shoot_figures(driver, all_figures(result, large))
     print(
         f"{len(list(OUT.glob('*.png')))} pictures in {OUT.name}/, of {given[0].name if given[0].is_file() else 'synthetic numbers'}"
     )

@@ -16,7 +16,7 @@ from ._theme import GREY, SETTING_COLOURS, Theme, update_colour
 
 
 def accuracy_by_setting(
-    result: Any, measure: str = "accuracy", *, lr: int = 0, chance: float | None = None, theme: Theme = "light"
+    result: Any, measure: str = "accuracy", *, lr: int = 0, chance: float | int | None = None, theme: Theme = "light"
 ) -> go.Figure:
     """One line per setting: the mean with its interval for the trained (filled) and the untrained model (open).
 

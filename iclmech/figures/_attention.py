@@ -13,7 +13,7 @@ from iclmech._base import ICLMechError, from_ascii_json
 
 from ._frame import finish, note, panels
 from ._names import setting_name
-from ._text import plain, shortened
+from ._text import plain
 from ._theme import Theme
 
 _MOST_HEADS = 64
@@ -61,7 +61,7 @@ def attention_text(
         layer, head = chosen[0]
         figure.add_heatmap(
             z=grid.place(pattern[row - 1, layer, head]), text=grid.texts, customdata=grid.hover, texttemplate="%{text}",
-            textfont={"size": 11}, coloraxis="coloraxis", hoverongaps=False, xgap=1, ygap=2,
+            textfont={"size": 10}, coloraxis="coloraxis", hoverongaps=False, xgap=1, ygap=2,
             hovertemplate="%{customdata}: %{z:.1%}<extra></extra>", row=row, col=1,
         )  # fmt: skip
         if grid.rows == 0:
@@ -71,9 +71,16 @@ def attention_text(
     bar = {"orientation": "h", "thickness": 10, "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
            "tickformat": ".0%", "nticks": 5, "outlinewidth": 0, "xpad": 0}  # fmt: skip
     figure.update_layout(coloraxis={"autocolorscale": True, "cmin": 0, "colorbar": bar})
-    made = finish(figure, title="Attention over the prompt", about="Share of attention from the compared position; one head at a time.",
+    made = finish(figure, title="Attention over the prompt", about="Share of attention from the compared position.",
                   theme=theme, legend_rows=0, extra=20)  # fmt: skip
+    made.update_layout(margin={"l": 12, "r": 12})
     return _with_menu(made, pattern, grids, chosen)
+
+
+def _cut(token: str) -> str:
+    """What fits a cell at 400 px: the beginning."""
+    text = token.strip(" ") or token
+    return text if len(text) <= 7 else f"{text[:6]}…"
 
 
 class _Grid:
@@ -84,7 +91,7 @@ class _Grid:
         self.columns = columns
         self.rows = -(-len(self.at) // columns)
         tokens, roles = meta["tokens"], meta["roles"]
-        self.texts = self._fill([plain(shortened(str(tokens[i]).strip() or str(tokens[i]), 7)) for i in self.at], "")
+        self.texts = self._fill([plain(_cut(str(tokens[i]))) for i in self.at], "")
         self.hover = self._fill([f"“{plain(tokens[i])}” ({plain(roles[i])})" for i in self.at], "")
 
     def _fill(self, values: Sequence[Any], empty: Any) -> list[list[Any]]:

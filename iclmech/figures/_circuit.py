@@ -96,7 +96,7 @@ def _arrow(figure: go.Figure, data: xr.Dataset, edge: str, letter: str) -> None:
     )  # fmt: skip
     figure.add_annotation(
         x=(x0 + x1) / 2, y=(y0 + y1) / 2, text=f"<b>{letter}</b> {mass:.2f}" if np.isfinite(mass) else f"<b>{letter}</b>", showarrow=False,
-        yshift=16 if y0 == y1 else 0, xshift=0 if y0 == y1 else -30, xref="x", yref="y",
+        yshift=(-14 if y0 else 14) if y0 == y1 else 0, xshift=0 if y0 == y1 else -30, xref="x", yref="y",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from ._theme import GREY, Theme, template
 
 
 def panels(
-    titles: Sequence[str], *, shared_x: bool = True, spacing: float = 48.0, heights: Sequence[float | int] = ()
+    titles: Sequence[str], *, shared_x: bool = True, spacing: float | int = 48, heights: Sequence[float | int] = ()
 ) -> go.Figure:
     """Panels one under another (which holds at 400 px as at 1600 px), with a title at the top left of each.
 
@@ -43,7 +43,13 @@ def panels(
 
 
 def finish(
-    figure: go.Figure, *, title: str, about: str = "", theme: Theme = "light", legend_rows: int = 1, extra: float = 0
+    figure: go.Figure,
+    *,
+    title: str,
+    about: str = "",
+    theme: Theme = "light",
+    legend_rows: int = 1,
+    extra: float | int = 0,
 ) -> go.Figure:
     """Give a figure its title, what it shows and on how many, the theme and a height.
 
@@ -54,7 +60,7 @@ def finish(
         extra: more pixels of height, for what stands below the axes.
     """
     below = lines(about)
-    head = 46 + 15 * (below.count("<br>") + 1 if below else 0) + 20
+    head = 46 + 15 * (below.count("<br>") + 1 if below else 0) + 24
     foot = 46 + 19 * legend_rows + extra
     meta: Any = figure.to_plotly_json()["layout"].get("meta") or {}
     plot = meta.get("plot_height", 260.0)
@@ -72,6 +78,7 @@ def finish(
 def note(figure: go.Figure, text: str, row: int = 1) -> None:
     """A grey line in the middle of a panel, for what is not there."""
     axis = "" if row == 1 else str(row)
+    figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip", row=row, col=1)  # else there is no axis
     figure.add_annotation(
         text=lines(text, 44),
         x=0.5,

@@ -161,18 +161,19 @@ def _draw(
 ) -> int:
     layers, heads = [int(v) for v in data["layer"].values], [int(v) for v in data["head"].values]
     hidden = np.isnan(band.mean)
+    gap = 1 if len(heads) <= 32 else 0
     label = measure_name(measure)
     bounds = np.stack([band.low, band.high], axis=-1).astype(np.float32)
     between = "" if np.isnan(bounds).all() else " [%{customdata[0]:.3f}, %{customdata[1]:.3f}]"
     figure.add_heatmap(
         x=heads, y=layers, z=band.mean.astype(np.float32), customdata=bounds if between else None, coloraxis="coloraxis",
-        hoverongaps=False, xgap=1, ygap=1, hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: %{{z:.3f}}{between}<extra></extra>", texttemplate="%{z:.2f}" if len(heads) <= _TEXT_UP_TO else None, name=plain(measure),
+        hoverongaps=False, xgap=gap, ygap=gap, hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: %{{z:.3f}}{between}<extra></extra>", texttemplate="%{z:.2f}" if len(heads) <= _TEXT_UP_TO else None, name=plain(measure),
         row=row, col=1,
     )  # fmt: skip
     if hidden.any():
         figure.add_heatmap(
             x=heads, y=layers, z=np.where(hidden, np.float32(1), np.float32(np.nan)), colorscale=[[0, GREY], [1, GREY]], showscale=False,
-            opacity=0.45, xgap=1, ygap=1, hoverongaps=False, name="masked",
+            opacity=0.45, xgap=gap, ygap=gap, hoverongaps=False, name="masked",
             hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: masked<extra></extra>", row=row, col=1,
         )  # fmt: skip
         figure.add_scatter(

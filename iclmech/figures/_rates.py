@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,7 +15,7 @@ from ._frame import finish, note, panels
 from ._names import measure_label, setting_name, update_name
 from ._theme import GREY, SETTING_COLOURS, Theme, translucent, update_colour
 
-X = Literal["lr", "norm"]
+X = str  # "lr" or "norm"
 
 
 def learning_rate_curve(result: Any, measure: str = "sim_aou", *, x: X = "lr", theme: Theme = "light") -> go.Figure:
@@ -96,7 +96,7 @@ def _curve(
     symbol = ["circle-open-dot" if i == best else "circle" for i in range(len(values))]
     figure.add_scatter(
         x=along, y=values, name=name, legendgroup=update, showlegend=row == 1, mode="lines+markers", line={"color": colour, "width": 2},
-        marker={"size": size, "symbol": symbol, "color": colour, "line": {"width": 2}}, customdata=grid,
+        marker={"size": size, "symbol": symbol, "color": colour, "line": {"width": 2, "color": colour}}, customdata=grid,
         hovertemplate=f"{name} at %{{customdata:.2g}}: %{{y:.3f}}<extra></extra>", row=row, col=1,
     )  # fmt: skip
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import plotly.graph_objects as go
 import plotly.io as pio
 
 from iclmech._base import ICLMechError
 
-Theme = Literal["light", "dark"]
+Theme = str  # "light" or "dark"
 
 # Okabe and Ito's colour-blind-safe palette. Orange and purple are darkened, so that every line has a contrast of at
 # least 3:1 with the light and with the dark background.

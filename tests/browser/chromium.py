@@ -18,6 +18,10 @@ SWITCHES = (
 )  # fmt: skip
 
 
+READY = "return document.documentElement.dataset.ready === 'yes'"
+"""The report has drawn its figures."""
+
+
 def missing() -> str:
     """Why no browser can be started; empty if one can."""
     try:
@@ -68,7 +72,7 @@ def resize(driver: Any, width: int, height: int = 900, theme: str = "light") -> 
 def visit(driver: Any, path: Path, seconds: float = 120) -> None:
     """Open a file and wait until its figures are drawn."""
     driver.get(path.resolve().as_uri())
-    until(driver, "return document.documentElement.dataset.ready === 'yes'", seconds)
+    until(driver, READY, seconds)
 
 
 def until(driver: Any, script: str, seconds: float = 60) -> Any:

@@ -9,8 +9,9 @@ import xarray as xr
 
 from iclmech._base import to_ascii_json
 from iclmech.experiments import Comparison
-from iclmech.experiments._compare_gather import Frame, comparison_names, gather, setting_names
+from iclmech.experiments._compare_gather import Frame, gather
 from iclmech.experiments._compare_measure import Records
+from iclmech.experiments._compare_names import comparison_names, setting_names
 from iclmech.experiments._compare_plan import CONTROLS, DEFAULT_GRID, Plan, updates_of
 from iclmech.experiments._compare_rates import RateCurve
 

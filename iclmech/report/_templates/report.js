@@ -26,7 +26,11 @@
   }
 
   const plots = Array.from(document.querySelectorAll(".plot"));
-  const redraw = (name) => Promise.all(plots.map((plot) => draw(plot, name)));
+  const ready = (yes) => { document.documentElement.dataset.ready = yes ? "yes" : "no"; };
+  const redraw = (name) => {
+    ready(false);
+    return Promise.all(plots.map((plot) => draw(plot, name))).then(() => ready(true));
+  };
   const breathe = () => new Promise((done) => setTimeout(done, 0));
   // One figure at a time, so that the page can be read and scrolled meanwhile.
   (async () => {
@@ -34,7 +38,7 @@
       await draw(plot);
       await breathe();
     }
-    document.documentElement.setAttribute("data-ready", "yes");
+    ready(true);
   })();
   dark.addEventListener("change", () => redraw(theme()));
   let last = window.innerWidth;
@@ -42,6 +46,7 @@
   window.addEventListener("resize", () => {
     if (window.innerWidth === last) return;
     last = window.innerWidth;
+    ready(false);
     clearTimeout(waiting);
     waiting = setTimeout(() => redraw(theme()), 120);
   });
