@@ -51,8 +51,8 @@ check: $(VENV)/.dev ## ruff and pyright
 
 # copies are executed, so that notebooks/ stays free of outputs; `make docs` shows the outputs where it finds them
 notebooks: $(VENV)/.dev ## execute the notebooks
-	rm -rf docs/_build/executed && mkdir -p docs/_build/executed && cp notebooks/*.ipynb docs/_build/executed/
-	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=300 -p no:cacheprovider -o addopts= docs/_build/executed
+	rm -rf docs/executed && mkdir -p docs/executed && cp notebooks/*.ipynb docs/executed/
+	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=300 -p no:cacheprovider -o addopts= docs/executed
 
 docs: $(VENV)/.dev ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -71,4 +71,4 @@ lock: $(VENV)/.dev $(VENV39)/.installed ## write the lock files anew from the en
 	scripts/lock.sh $(VENV39) requirements-tl39.lock
 
 clean: ## remove environments and everything that was built
-	rm -rf $(VENV) $(VENV39) docs/_build screenshots .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV39) docs/_build docs/executed docs/notebooks/*.ipynb docs/api/generated screenshots .pytest_cache .ruff_cache

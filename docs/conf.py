@@ -19,7 +19,7 @@ copyright = "the iclmech authors, MIT licence"
 release = version = iclmech.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "house_docstrings"]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "executed"]
 
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
@@ -41,5 +41,5 @@ html_css_files = ["house.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 api_pages.write(HERE / "api" / "generated")
-html_js_files = notebook_pages.copy(HERE.parent / "notebooks", HERE / "_build" / "executed", HERE / "notebooks")
+html_js_files = notebook_pages.copy(HERE.parent / "notebooks", HERE / "executed", HERE / "notebooks")
 html_static_path += [str(notebook_pages.scripts(HERE / "_build" / "scripts"))] if html_js_files else []

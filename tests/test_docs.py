@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
+PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "executed"} & set(p.parts))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
