@@ -77,7 +77,7 @@ class MiniEvaluation:
 
 def evaluate_mini(
     model: str | Path | ICLModel = "icl-mini",
-    n: int = 256,
+    n: int = 128,
     ks: Sequence[int] = KS,
     tasks: Sequence[str] = REPORTED,
     taught: Sequence[str] = ("mini/sentiment-symbols", "mini/held-pair"),
@@ -87,7 +87,7 @@ def evaluate_mini(
 
     Args:
         model: a name, a directory, or an `ICLModel` with icl-mini's tokenizer.
-        n: queries per cell of the table (standard error at 80 % and 256 queries: 2.5 points).
+        n: queries per cell of the table (standard error at 80 % and 128 queries: 3.5 points).
         taught: tasks to teach by gradients; empty skips that, the slowest part.
     """
     loaded = model if isinstance(model, ICLModel) else load_model(str(model))
