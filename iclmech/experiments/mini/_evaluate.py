@@ -159,7 +159,9 @@ def _targets(result: MiniEvaluation) -> list[Target]:
     chance = {"mini/held-topic": 0.25, "mini/held-quad": 0.25}
     for task, level in (
         ("mini/held-pair", 0.9),
+        ("mini/held-subjectivity", 0.9),
         ("mini/held-sentiment", 0.9),
+        ("mini/held-words", 0.9),
         ("mini/held-topic", 0.8),
         ("mini/held-quad", 0.8),
     ):
