@@ -12,6 +12,8 @@ _HOME = {
     "CompareError": "_compare_plan",
     "Comparison": "_comparison",
     "UPDATES": "_compare_plan",
+    "BYPASSES": "_circuit_plan",
+    "EDGES": "_circuit_plan",
     "order_sensitivity": "_order",
     "inference_circuit": "_circuit",
     "induction_heads": "_induction_heads",
@@ -25,7 +27,7 @@ _HOME = {
 
 if TYPE_CHECKING:
     from ._circuit import inference_circuit as inference_circuit
-    from ._circuit_plan import CircuitError as CircuitError
+    from ._circuit_plan import BYPASSES as BYPASSES, EDGES as EDGES, CircuitError as CircuitError
     from ._circuit_result import Circuit as Circuit
     from ._compare import compare as compare
     from ._compare_plan import CONTROLS as CONTROLS, UPDATES as UPDATES, CompareError as CompareError

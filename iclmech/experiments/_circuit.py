@@ -54,8 +54,9 @@ def inference_circuit(
     task: a classification task, or the name of one.
     k, n_queries, n_contexts, seeds: demonstrations; queries and demonstration sets per seed; seeds, each with demonstration
         sets and queries of its own. Intervals resample the n_contexts · seeds demonstration sets, then the queries in them.
-    edges: "source->destination" in names of token groups (`interventions.ROLE_NAMES`); more may be added, such as
-        "sep->s_q", where a model reads the token behind the label.
+    edges: "source->destination" in names of token groups (`interventions.ROLE_NAMES`). A model with more than one way to
+        the answer loses little by any of the paper's cuts: `edges=(*EDGES, *BYPASSES)` adds cuts that leave no way around.
+        Where a model reads the token behind the label, "sep->s_q".
     windows: candidate windows (first layer, last layer); by default a quarter, half and all of the depth, sliding.
     n_held_out: queries on which windows are chosen, behind two demonstration sets of their own.
     reference: an encoder of your own, texts → features [text, d]; adds kernel alignment of s_q with it.

@@ -17,6 +17,9 @@ from iclmech.tasks import Task
 EDGES = ("x->s", "s->y", "y->s_q", "x_q->s_q")
 """The edges of the circuit: input text to forerunner, forerunner to label, label to the query's forerunner, and the
 query's text to its forerunner."""
+BYPASSES = ("x+s->y", "y->x_q+s_q")
+"""Wider cuts that leave no way around: the label may read the words of the input itself, and the query's words may look
+labels up in the place of its forerunner."""
 ARMS = ("cut", "random", "mass")
 """The cut, and its controls: as many random edges of the same destinations; other edges of the same attention mass."""
 SETTINGS = ("zs", "icl", "icl:shuffled_labels")

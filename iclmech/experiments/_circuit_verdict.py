@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ._circuit_plan import EDGES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,7 +17,10 @@ STEP_OF = {
     "x_q->s_q": "1 summarize (query)",
     "s->y": "2 semantics merge",
     "y->s_q": "3 retrieval and copy",
+    "x+s->y": "1-2 from input to label, by any way",
+    "y->x_q+s_q": "3 from label to query, by any way",
 }
+_AROUND = {"x->s": "x+s->y", "s->y": "x+s->y", "y->s_q": "y->x_q+s_q"}
 HOLDS, PART, NOT_SPECIFIC, NO_EFFECT = "holds", "holds in part", "not specific", "no effect"
 
 
@@ -45,6 +50,9 @@ def edge_verdict(data: xr.Dataset, edge: str) -> tuple[str, str]:
     window = f"layers {int(data['window_first'].sel(edge=edge))}-{int(data['window_last'].sel(edge=edge))}"
     reason = f"cut in {window}, accuracy falls by {_show(lost)}"
     if not lost[1] > 0:
+        around = _AROUND.get(edge)
+        if around is not None and around not in data["edge"].values:
+            reason += f"; there may be a way around: {around} was not cut (edges=[..., {around!r}])"
         return NO_EFFECT, reason
     specific = True
     for control in (str(c) for c in data["control"].values):
@@ -74,7 +82,7 @@ def verdict_table(data: xr.Dataset) -> pd.DataFrame:
         rows.append(
             {"step": step, "edges": edge, "verdict": verdict, "reason": reason, "evidence": evidence(data, edge)}
         )
-        if edge in STEP_OF:
+        if edge in EDGES:
             by_step.setdefault(step.split(" (")[0], []).append(verdict)
     for step, found in sorted(by_step.items()):
         whole = found[0] if len(set(found)) == 1 else PART if HOLDS in found else NOT_SPECIFIC

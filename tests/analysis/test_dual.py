@@ -71,5 +71,5 @@ def test_momentum() -> None:
     v = gaussian(3, 2)
     out = circuit.momentum_attention(torch.zeros(3, 2).double(), v, 0.5)
     torch.testing.assert_close(out, torch.stack([0 * v[0], 0.5 * v[0], 0.25 * v[0] + 0.5 * v[1]]))
-    with pytest.raises(AnalysisError, match="eta=1.0"):
+    with pytest.raises(AnalysisError, match=r"eta=1\.0"):
         circuit.momentum_attention(v, v, 1.0)

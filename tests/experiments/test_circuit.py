@@ -147,6 +147,7 @@ def test_verdicts_on_planted_numbers() -> None:
     assert found["3 retrieval and copy"] == "holds"
     reasons = dict(zip(result.verdict()["edges"], result.verdict()["reason"], strict=True))
     assert "0.500 [" in reasons["y->s_q"]
+    assert "way around" not in reasons["y->s_q"] + reasons["x_q->s_q"]
     assert "not that much other attention: 0.10 against 0.90" in reasons["y->s_q"]
     d = result.data
     assert float(d["lost"].sel(edge="x->s", arm="cut")) == pytest.approx(0.4)
@@ -164,6 +165,12 @@ def test_nothing_is_found_where_nothing_is_learned() -> None:
     """Cuts that cost accuracy prove nothing where demonstrations do not help, or only up to a constant answer."""
     for zs, icl in ((0.9, 0.9), (0.3, 0.5)):
         assert set(verdicts(planted(zs, icl, dict.fromkeys(EDGES, (0.1, 0.5, 0.5)))).values()) == {"no effect"}
+
+
+def test_a_way_around_is_named() -> None:
+    """A step without effect, in a model that does learn: the wider cut is pointed to until it has been made."""
+    reason = dict(planted(0.5, 1.0, {}).verdict()[["edges", "reason"]].to_numpy())["y->s_q"]
+    assert "way around: y->x_q+s_q was not cut" in reason
 
 
 def test_joined_clusters() -> None:
