@@ -35,7 +35,7 @@ $(VENV39)/.installed: pyproject.toml requirements-tl39.lock
 	@touch $@
 
 run: $(VENV)/.installed ## the first result: icl-mini beside gradient descent, with controls
-	$(BIN)/iclmech compare --model icl-mini --task mini/sentiment --k 32 --out runs/first --force
+	$(BIN)/iclmech compare --model icl-mini --task mini/sentiment --k 32 --seeds 5 --out runs/first --force
 	$(BIN)/iclmech report runs/first --force
 
 test: $(VENV)/.dev ## all tests on the locked TransformerLens

@@ -62,7 +62,7 @@ def mini_history() -> tuple[dict[str, Any], ...]:
 
     Columns: ``seed``, ``step``, ``phase``, ``tokens``, ``cpu_seconds``, training loss, and abilities: accuracies
     (fractions) of bare recall from the context (``"recall"``, chance .25) and on a few tasks by number of demonstrations (``"held-pair@16"``), in-weights accuracy (natural labels, no
-    demonstrations, tasks whose words decide), and the best prefix-matching score of a head (METHODS 3). Sequences are
+    demonstrations, tasks whose words decide), and the best prefix-matching score of a head. Sequences are
     short at first (128 tokens until phase index 3 is over), so ``"held-pair@8"`` shows when learning in context sets in;
     ``"...@16"`` follows only when prompts of that length are trained on. Seed 0 was stopped early (see the model card).
     """

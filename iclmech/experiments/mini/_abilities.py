@@ -93,7 +93,7 @@ def repeated_sequences(rows: int, n: int, seed: int) -> Tensor:
 
 
 def induction(patterns: Patterns, n: int = 50, rows: int = 16, seed: int = 0) -> dict[str, Any]:
-    """Prefix matching of every head (METHODS: mean of A[t, t-n+1] over the second half of r + r) and what goes with it.
+    """Prefix matching of every head (mean of A[t, t-n+1] over the second half of r + r) and what goes with it.
 
     Returns:
         ``prefix_matching`` and ``previous_token`` [layer][head], ``copy_accuracy``: share of the second half's tokens

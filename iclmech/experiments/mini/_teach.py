@@ -18,7 +18,7 @@ def teach(
 ) -> dict[str, Any]:
     """Accuracy (fractions) without demonstrations, with them, and after GD or LCGD on them, at each learning rate.
 
-    One epoch of plain SGD, batch size 1, on the key and value weights only, loss on the label (METHODS 1.2); ``n``
+    One epoch of plain SGD, batch size 1, on the key and value weights only, loss on the label; ``n``
     queries after each of ``contexts`` independent demonstration sets. A rate picked from this curve is optimistic.
     """
     total: dict[str, Any] = {"zs": 0.0, "icl": 0.0, "gd": [0.0] * len(lrs), "lcgd": [0.0] * len(lrs)}
