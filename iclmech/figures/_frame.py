@@ -60,7 +60,7 @@ def finish(
         extra: more pixels of height, for what stands below the axes.
     """
     below = lines(about)
-    head = 46 + 15 * (below.count("<br>") + 1 if below else 0) + 24
+    head = (52 if "<br>" not in below else 46) + 15 * (below.count("<br>") + 1 if below else 0) + 24
     foot = 46 + 19 * legend_rows + extra
     meta: Any = figure.to_plotly_json()["layout"].get("meta") or {}
     plot = meta.get("plot_height", 260.0)
@@ -79,6 +79,8 @@ def note(figure: go.Figure, text: str, row: int = 1) -> None:
     """A grey line in the middle of a panel, for what is not there."""
     axis = "" if row == 1 else str(row)
     figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip", row=row, col=1)  # else there is no axis
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(showticklabels=False, showgrid=False, zeroline=False, row=row, col=1)
     figure.add_annotation(
         text=lines(text, 44),
         x=0.5,

@@ -69,7 +69,8 @@ def similarity_by_layer(
     _same_range(figure, len(names))
     figure.update_xaxes(title="layer", row=max(len(names), 1), col=1)
     figure.update_xaxes(dtick=_tick(data.sizes.get("layer", 1)))
-    gaps = any(np.isnan(np.asarray(t.y, dtype=float)).any() for t in figure.data if t.mode == "lines+markers")
+    traces: Any = figure.data
+    gaps = any(np.isnan(np.asarray(t.y, dtype=float)).any() for t in traces if t.mode == "lines+markers")
     about = f"Mean and 95 % interval. {read.sample(data)}{' Gaps are masked.' if gaps else ''}"
     figure.update_layout(hovermode="x unified" if len(shown) < 6 else "closest")
     return finish(

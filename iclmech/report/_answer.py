@@ -43,6 +43,9 @@ _CONTROLS = (  # contrast after "<update>", how a sentence calls the control
 )
 
 
+_BASIC = tuple(name for _, name in _CONTROLS[:3])  # without beating these a similarity says nothing
+
+
 def answer(result: Comparison) -> list[str]:
     """Three sentences: what was learned, how alike the changes are beside their controls, what follows.
 
@@ -95,7 +98,7 @@ def _learned(result: Comparison, table: Rows, updates: list[str]) -> str:
         return _span([100 * v for v in values], "\u00a0%", 0) if values else "an unknown share"
 
     learned = {u: gain(result, f"ft:{u}").learned for u in updates}
-    doubt = {u: ", not shown to be a gain" if learned[u] is False else "" for u in updates}
+    doubt = {u: " (not shown to be a gain)" if learned[u] is False else "" for u in updates}
     taught = " and ".join(f"{at(f'ft:{u}')} {setting_name(f'ft:{u}')}{doubt[u]}" for u in updates)
     context = gain(result, "icl")
     points = f", a difference of {context.text} points" if np.isfinite(context.mean).all() else ""
@@ -139,9 +142,17 @@ def _follows(result: Comparison, table: Rows, updates: list[str]) -> str:
     parts = [_judged(u, found[u]) for u in updates if u not in winners]
     if winners:
         parts.insert(0, _won(winners, found))
-    nothing = gain(result, "icl").learned is False
-    caveat = "the demonstrations are not shown to help in context, so there is little in-context learning here to compare with: "
-    return f"So {caveat if nothing else ''}{'; '.join(parts)}{_between(table, updates)}."
+    return f"So {_caveat(result)}{'; '.join(parts)}{_between(table, updates)}."
+
+
+def _caveat(result: Comparison) -> str:
+    """What stands before every verdict where the demonstrations do not help, or may not."""
+    context = gain(result, "icl")
+    if context.learned is not False:
+        return ""
+    if context.mean[0] > 0:
+        return "(with the reservation that the gain of the demonstrations in context is not certain over these seeds) "
+    return "the demonstrations do not help in context here, and there is no in-context learning to be like: "
 
 
 def _won(winners: list[str], found: dict[str, list[Against]]) -> str:
@@ -169,7 +180,19 @@ def _judged(update: str, found: list[Against]) -> str:
         if part
     ]
     beats = f", though above {_listed(above)}" if above else ""
-    return f"{name} {' and '.join(texts)}{beats}: its similarity is no evidence that ICL works like it"
+    return f"{name} {' and '.join(texts)}{beats}: {_why_not([a.control for a in (*level, *below)])}"
+
+
+def _why_not(failed: list[str]) -> str:
+    """What it means that an update is not above some controls."""
+    if any(control in failed for control in _BASIC):
+        return "its similarity is no evidence that ICL works like it"
+    owed = [
+        what
+        for control, what in (("shuffled labels", "the labels"), ("another task", "this task"))
+        if control in failed
+    ]
+    return f"its similarity is not shown to be owed to {' or '.join(owed)}"
 
 
 def _listed(found: list[Against]) -> str:

@@ -51,4 +51,5 @@ def gain(result: Comparison, setting: str) -> Gain:
 
 
 def _points(x: float) -> str:
-    return f"{x:+.0f}".replace("-", "−") if np.isfinite(x) else "–"
+    digits = 0 if abs(x) >= 1 else 1
+    return f"{x:+.{digits}f}".replace("-", "−") if np.isfinite(x) else "–"

@@ -107,9 +107,34 @@ def test_no_in_context_learning_is_said_first(clear: Comparison):
     ].sel(setting="zs", variant="trained")
     result = Comparison(means)
     assert gain(result, "icl").learned is False
-    assert answer(result)[2].startswith("So the demonstrations are not shown to help in context")
+    assert answer(result)[2].startswith("So the demonstrations do not help in context here")
     assert gain(clear, "icl").learned is True
-    assert not answer(clear)[2].startswith("So the demonstrations")
+    assert answer(clear)[2].startswith("So GD and LCGD")
+
+
+def test_an_uncertain_gain_is_called_uncertain_not_absent(clear: Comparison):
+    means = clear.means.copy(deep=True)
+    at = {"setting": "icl", "variant": "trained", "lr": 0}
+    zero_shot = means["accuracy_overall_by_seed"].sel(setting="zs", variant="trained", lr=0)
+    means["accuracy_overall_by_seed"].loc[at] = zero_shot.values + np.array([0.1, 0.2, 0.4])
+    last = answer(Comparison(means))[2]
+    assert "is not certain over these seeds" in last
+    assert "do not help" not in last
+
+
+@pytest.mark.parametrize(
+    ("contrast", "said"),
+    [
+        ("gd - gd:shuffled_labels", "its similarity is not shown to be owed to the labels"),
+        ("gd - gd:wrong_task", "its similarity is not shown to be owed to this task"),
+        ("gd - gd:random_update", "its similarity is no evidence that ICL works like it"),
+        ("gd - closed-form null", "its similarity is no evidence that ICL works like it"),
+    ],
+)
+def test_what_follows_depends_on_the_control_that_was_not_beaten(clear: Comparison, contrast: str, said: str):
+    last = answer(shifted(clear, contrast, [-0.1, 0.1, 0.05]))[2]
+    assert said in last
+    assert "LCGD is more similar to ICL than every control" in last
 
 
 def test_a_gain_is_a_difference_of_the_same_seed(clear: Comparison):
