@@ -168,7 +168,7 @@ class ICLModel:
         parts = []
         for leaf in self.leaves("all"):
             data = leaf.tensor.detach().cpu().contiguous()
-            parts.append(digest(str(data.dtype), list(data.shape), data.view(torch.uint8).numpy().tobytes()))
+            parts.append(digest(str(data.dtype), list(data.shape), memoryview(data.view(torch.uint8).numpy())))
         return digest(sorted(parts))
 
     @property

@@ -29,6 +29,8 @@ NAME = "iclmech"
 Attention = Callable[[int, Tensor, Tensor, Tensor, float], Tensor]
 """(layer, query [1, head, token, d_head], key and value [1, kv_head, token, d_head], scale) → [1, token, head, d_head]."""
 
+Slot = tuple[nn.Parameter, Callable[[Tensor], Tensor]]
+
 _WRAPPER = re.compile(r"_original_component\.?")
 
 
@@ -76,6 +78,7 @@ class Twin:
         prefix = whole.base_model_prefix + "."
         self._backend = backend
         self._parts: list[_Part] = []
+        self._slots: dict[int, tuple[Tensor, Slot]] = {}
         self._share(original, prefix)
         names = {id(module): _WRAPPER.sub("", name).rstrip(".") for name, module in original.named_modules()}
         self.blocks = [self._find(names, block, prefix) for block in bridge.blocks]
@@ -108,8 +111,13 @@ class Twin:
         for part in self._parts:
             part.write()
 
-    def slot(self, leaf: Tensor) -> tuple[nn.Parameter, Callable[[Tensor], Tensor]]:
+    def slot(self, leaf: Tensor) -> Slot:
         """The twin's parameter that holds a leaf of the bridge, and what cuts the leaf's gradient out of its gradient."""
+        if id(leaf) not in self._slots:
+            self._slots[id(leaf)] = (leaf, self._slot(leaf))  # with the leaf, so that its id stays its own
+        return self._slots[id(leaf)][1]
+
+    def _slot(self, leaf: Tensor) -> Slot:
         for part in self._parts:
             if part.source is leaf:
                 return part.fused, part.read

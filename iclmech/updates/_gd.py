@@ -91,7 +91,6 @@ def _step(learner: Learner, samples: list[Sample], clock: Clock) -> float:
         for name, gradient in gradients.items():
             share = gradient if len(samples) == 1 else gradient / len(samples)
             total[name] = total[name] + share if name in total else share
-    clock.check_gradients(learner, total)
     learner.step(total, clock.lr)
     return sum(losses) / len(losses)
 

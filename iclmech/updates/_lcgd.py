@@ -108,7 +108,7 @@ def _gradients(learner: Learner, sample: Sample, clock: Clock, strategy: Strateg
     """Losses and gradients of all layers: through the plain twin where there is one that is right."""
     hooked: Way = _layerwise if strategy == "layerwise" else _batched
     plain: Way = _plain_layerwise if strategy == "layerwise" else _plain_batched
-    way = f"lcgd {strategy} {2 * len(sample.tokens[sample.positions]) <= len(sample.tokens)}"
+    way = f"lcgd {strategy} {_plain_pass(learner, sample, strategy).few}" if learner.twin else ""
     if learner.twin is not None and trusted(
         learner.twin, way, lambda: plain(learner, sample, clock)[1], lambda: hooked(learner, sample, clock)[1]
     ):
@@ -123,19 +123,19 @@ def _simultaneous(learner: Learner, samples: list[Sample], clock: Clock, strateg
         values, gradients = _gradients(learner, sample, clock, strategy)
         losses.append(values)
         _add(total, gradients, len(samples))
-    clock.check_gradients(learner, total)
     learner.step(total, clock.lr)
     return _mean(losses)
 
 
-def _plain_pass(learner: Learner, sample: Sample) -> PlainPass:
+def _plain_pass(learner: Learner, sample: Sample, strategy: Strategy) -> PlainPass:
     if learner.twin is None:
         raise UpdateError("this model has no plain twin.")  # callers ask before
-    return PlainPass(learner.twin, learner.leaves, sample.inputs(learner.model.device), sample.positions)
+    tokens = sample.inputs(learner.model.device)
+    return PlainPass(learner.twin, learner.leaves, tokens, sample.positions, frugal=strategy == "layerwise")
 
 
 def _plain_batched(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
-    path, kept = _plain_pass(learner, sample), []
+    path, kept = _plain_pass(learner, sample, "batched"), []
     with path.open():
         path.layer_by_layer(lambda layer, resid: kept.append(resid))
         values = loss_of(learner.model.readout(torch.stack(kept)), sample)
@@ -145,7 +145,7 @@ def _plain_batched(learner: Learner, sample: Sample, clock: Clock) -> tuple[list
 
 
 def _plain_layerwise(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
-    path = _plain_pass(learner, sample)
+    path = _plain_pass(learner, sample, "layerwise")
     losses: list[float] = []
     gradients: Gradients = {}
 
@@ -215,8 +215,8 @@ def _bottom_up(learner: Learner, samples: list[Sample], clock: Clock) -> list[fl
             value, own = _one_layer(learner, layer, sample, clock)
             values.append(value)
             _add(total, own, len(samples))
-        clock.check_gradients(learner, total)
         learner.step(total, clock.lr)
+        clock.check_step(learner)
     return _mean(losses)
 
 

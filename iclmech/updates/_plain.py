@@ -27,6 +27,11 @@ _verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
 """For every twin, which of the ways here gave the hooked model's gradients when they were tried."""
 
 
+_LONG = 48
+"""From this length on, running blocks again where the loss reads is quicker than a graph of all tokens; below it, both
+cost about as much as reading the weights."""
+
+
 class _Stop(Exception):
     """Ends a forward pass after the last block."""
 
@@ -89,14 +94,17 @@ class _Mixing:
 
 
 class PlainPass:
-    """One sequence through the twin, for gradients of some leaves. The loss reads the outputs at `positions`."""
+    """One sequence through the twin, for gradients of some leaves. The loss reads the outputs at `positions`.
 
-    def __init__(self, twin: Twin, leaves: list[Leaf], tokens: Tensor, positions: slice):
+    `frugal`: the smaller graph even where it takes longer.
+    """
+
+    def __init__(self, twin: Twin, leaves: list[Leaf], tokens: Tensor, positions: slice, *, frugal: bool = False):
         self.twin, self.leaves, self.tokens = twin, leaves, tokens
         n = tokens.shape[1]
         at = torch.arange(n, device=tokens.device)[positions]
         self.mixing = _Mixing(at, n)
-        self.few = 2 * len(at) <= n  # else running blocks twice costs more than it saves
+        self.few = 2 * len(at) <= n and (frugal or n >= _LONG)
         self.slots = [twin.slot(leaf.tensor) for leaf in leaves]
 
     @contextlib.contextmanager

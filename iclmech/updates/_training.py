@@ -38,6 +38,7 @@ class Learner:
     originals: dict[str, Tensor] = field(default_factory=dict)
     deltas: dict[str, Tensor] = field(default_factory=dict)
     twin: Twin | None = None  # stands in for the model where nothing forbids it
+    last: Gradients = field(default_factory=dict)  # what the latest step was taken with
 
     def __post_init__(self) -> None:
         for leaf in self.leaves:
@@ -52,6 +53,7 @@ class Learner:
     @torch.no_grad()
     def step(self, gradients: Gradients, lr: float) -> None:
         """ΔW ← ΔW − lr · gradient, and the weights follow."""
+        self.last = gradients
         for leaf in self.leaves:
             if leaf.name in gradients:
                 delta = self.deltas[leaf.name]
@@ -121,14 +123,16 @@ class Clock:
                 where = "the output" if layer is None else f"layer {layer}"
                 raise UpdateError(f"the loss at {where} is {value} at {self}. {_ADVICE}")
 
-    def check_gradients(self, learner: Learner, gradients: Gradients, what: str = "gradient of") -> None:
-        """Raise `UpdateError` for the first gradient (or sum of steps) that is not finite."""
-        if not gradients or bool(torch.stack([g.sum() for g in gradients.values()]).isfinite().all()):
+    def check_step(self, learner: Learner) -> None:
+        """Raise `UpdateError` for the first gradient, or sum of steps, that is not finite after a step."""
+        if bool(torch.stack([delta.sum() for delta in learner.deltas.values()]).isfinite().all()):
+            learner.last = {}
             return  # a sum of finite numbers may overflow, so a bad one only says: look closer
-        for leaf in learner.leaves:
-            if leaf.name in gradients and not bool(gradients[leaf.name].isfinite().all()):
-                where = "outside the blocks" if leaf.layer is None else f"layer {leaf.layer}"
-                raise UpdateError(f"the {what} {leaf.name} ({where}) is not finite at {self}. {_ADVICE}")
+        for what, values in (("gradient of", learner.last), ("sum of steps in", learner.deltas)):
+            for leaf in learner.leaves:
+                if leaf.name in values and not bool(values[leaf.name].isfinite().all()):
+                    where = "outside the blocks" if leaf.layer is None else f"layer {leaf.layer}"
+                    raise UpdateError(f"the {what} {leaf.name} ({where}) is not finite at {self}. {_ADVICE}")
 
     def __str__(self) -> str:
         return f"step {self.step + 1} of {self.n_steps}, learning rate {self.lr:g}"
@@ -194,7 +198,7 @@ def _train(
         for number, group in enumerate(track(groups, f"{plan.method}, lr {lr:g}", enabled=plan.progress)):
             clock = Clock(number, len(groups), lr)
             losses.append(step(learner, group, clock))
-            clock.check_gradients(learner, learner.deltas, "sum of steps in")
+            clock.check_step(learner)
         deltas = {name: delta.detach().to("cpu", copy=True) for name, delta in learner.deltas.items()}
     return deltas, losses
 
