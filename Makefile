@@ -15,8 +15,10 @@ export HF_HUB_OFFLINE ?= 1
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
+# an old pip resolves the extras many times slower
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/$(PIP) --upgrade pip
 
 # torch first and alone: the lock file names the build that everything else is resolved against
 $(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
@@ -30,6 +32,7 @@ $(VENV)/.dev: $(VENV)/.installed
 
 $(VENV39)/.installed: pyproject.toml requirements-tl39.lock
 	$(PYTHON) -m venv $(VENV39)
+	$(VENV39)/bin/$(PIP) --upgrade pip
 	$(VENV39)/bin/$(PIP) -c requirements-tl39.lock torch
 	$(VENV39)/bin/$(PIP) -c requirements-tl39.lock -e . pytest hypothesis
 	@touch $@
