@@ -136,7 +136,11 @@ def _comment(prefix: str, name: str) -> list[str]:
     """The string that follows the assignment of a constant, in whichever file of the package that is."""
     thing = resolve(prefix, name)
     package = prefix.removeprefix("iclmech").strip(".").split(".")[0]
-    folders = [ROOT / {"metrics": "analysis", "statistics": "analysis", "circuit": "analysis"}.get(package, package), ROOT / "_base", ROOT]
+    folders = [
+        ROOT / {"metrics": "analysis", "statistics": "analysis", "circuit": "analysis"}.get(package, package),
+        ROOT / "_base",
+        ROOT,
+    ]
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             body = ast.parse(path.read_text(encoding="utf-8")).body

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 _CODE = re.compile(r"(`{1,2})(.+?)\1", flags=re.DOTALL)
-_SECTION = re.compile(r"^(Args|Arguments|Parameters|Attributes|Returns|Raises|Variables|Columns|Coordinates|Yields|Source):$")
+_SECTION = re.compile(
+    r"^(Args|Arguments|Parameters|Attributes|Returns|Raises|Variables|Columns|Coordinates|Yields|Source):$"
+)
 _ITEM = re.compile(r"^(\*{0,2}[\w`][\w`., *]*?): (.*)$")
 
 
@@ -66,7 +68,9 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
 def _end(lines: list[str], start: int, indented: bool) -> int:
     """Where a section ends: at the first line that is not indented, or (ruled sections) at the first blank line."""
     stop = start
-    while stop < len(lines) and (lines[stop].strip() if not indented else (not lines[stop].strip() or lines[stop][0] == " ")):
+    while stop < len(lines) and (
+        lines[stop].strip() if not indented else (not lines[stop].strip() or lines[stop][0] == " ")
+    ):
         stop += 1
     return stop
 
@@ -130,8 +134,12 @@ def setup(app: Any) -> dict[str, bool]:
     def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
         lines[:] = convert(list(lines))
 
-    def signature(app: Any, what: str, name: str, obj: Any, options: Any, text: str | None, returned: str | None) -> Any:
-        return (text.replace("<factory>", "..."), returned) if text else None  # a dataclass' default that cannot be parsed
+    def signature(
+        app: Any, what: str, name: str, obj: Any, options: Any, text: str | None, returned: str | None
+    ) -> Any:
+        return (
+            (text.replace("<factory>", "..."), returned) if text else None
+        )  # a dataclass' default that cannot be parsed
 
     app.connect("autodoc-process-docstring", process)
     app.connect("autodoc-process-signature", signature)

@@ -52,17 +52,26 @@ def _joined(source: str | list[str]) -> str:
 
 
 def _embed_figures(notebook: dict[str, Any]) -> bool:
-    """Plotly outputs as HTML that finds the script of the page; whether there was one."""
-    import plotly.io as pio
-
+    """Drop what went to standard error; plotly outputs as HTML for the page's own script. Whether there was a figure."""
     found = False
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
+    for number, cell in enumerate(notebook["cells"]):
+        cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
+        for output in cell["outputs"]:
             figure = output.get("data", {}).get(_PLOTLY)
-            if figure is None:
-                continue
-            config = {"responsive": True, "displaylogo": False}
-            html = pio.to_html({k: figure[k] for k in ("data", "layout")}, config, include_plotlyjs=False, full_html=False, validate=False)
-            output["data"] = {"text/html": f'<div class="plotly-figure">{html}</div>'}
-            found = True
+            if figure is not None:
+                output["data"] = {"text/html": _figure(f"figure-{number}", figure)}
+                found = True
+        if cell["cell_type"] != "code":
+            del cell["outputs"]
     return found
+
+
+def _figure(name: str, figure: dict[str, Any]) -> str:
+    """A place for a figure, and a script that fills it once plotly has been read (at the end of the page)."""
+    parts = [figure["data"], figure["layout"], {"responsive": True, "displaylogo": False}]
+    drawn = ", ".join(json.dumps(part).replace("</", "<\\/") for part in parts)
+    height = figure["layout"].get("height", 400)
+    return (
+        f'<div class="plotly-figure" id="{name}" style="height:{height}px"></div>'
+        f'<script>window.addEventListener("DOMContentLoaded", () => Plotly.newPlot("{name}", {drawn}));</script>'
+    )
