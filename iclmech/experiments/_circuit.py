@@ -19,7 +19,7 @@ from ._circuit_result import Circuit
 from ._circuit_states import state_measures
 from ._compare_plan import seeds_of
 
-_HELD_OUT_CONTEXTS = 2
+_HELD_OUT_CONTEXTS = 4
 
 
 def inference_circuit(
@@ -58,7 +58,7 @@ def inference_circuit(
         the answer loses little by any of the paper's cuts: `edges=(*EDGES, *BYPASSES)` adds cuts that leave no way around.
         Where a model reads the token behind the label, "sep->s_q".
     windows: candidate windows (first layer, last layer); by default a quarter, half and all of the depth, sliding.
-    n_held_out: queries on which windows are chosen, behind two demonstration sets of their own.
+    n_held_out: queries on which windows are chosen (by the loss), behind up to four demonstration sets of their own.
     reference: an encoder of your own, texts → features [text, d]; adds kernel alignment of s_q with it.
     untrained: measure states and attention in a freshly drawn model as well, one per seed.
     separator, selection: as in `build_prompts`.

@@ -84,6 +84,7 @@ def verdict_table(data: xr.Dataset) -> pd.DataFrame:
         )
         if edge in EDGES:
             by_step.setdefault(step.split(" (")[0], []).append(verdict)
+    rows.sort(key=lambda row: row["step"])
     for step, found in sorted(by_step.items()):
         whole = found[0] if len(set(found)) == 1 else PART if HOLDS in found else NOT_SPECIFIC
         rows.append({"step": step, "edges": "", "verdict": whole, "reason": "", "evidence": ""})

@@ -15,7 +15,7 @@ from iclmech.experiments._circuit_cuts import CutRuns, joined_clusters
 from iclmech.experiments._circuit_dataset import build_dataset
 from iclmech.experiments._circuit_plan import ARMS, EDGES, CircuitPlan, windows_of
 from iclmech.models import load_model
-from iclmech.tasks import Task, load_task
+from iclmech.tasks import Task, build_prompts, load_task
 
 TEXTS = ["fine", "dull film", "it is", "great", "a", "never starts", "moves you", "the film"]
 SMALL: dict[str, Any] = {"k": 4, "n_queries": 8, "n_contexts": 2, "seeds": 1, "n_held_out": 4, "n_boot": 50}
@@ -207,3 +207,26 @@ def test_icl_mini_runs() -> None:
         load_model("icl-mini"), load_task("mini/sentiment"), **SMALL, windows=[(0, 3)], untrained=False
     )
     assert len(result.summary()) == 3 + 4 * 3
+
+
+def test_the_window_is_chosen_on_held_out_queries_by_the_loss(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted losses: the second window costs most beyond its control, though the first one costs most."""
+    from iclmech.experiments import _circuit_cuts as cuts
+
+    costs = {((0, 0), "cut"): 3.0, ((0, 0), "random"): 2.9, ((1, 1), "cut"): 2.0, ((1, 1), "random"): 0.5}
+
+    def run_cut(_model: Any, prompts: Any, _edges: Any, window: Any, arm: str, _seed: int) -> Any:
+        seen.append(prompts.meta["queries_from"])
+        return cuts.Scores(np.ones((2, 3)), np.full((2, 3), costs[window, arm])), None
+
+    seen: list[str] = []
+    monkeypatch.setattr(cuts, "run_cut", run_cut)
+    model = tiny_model("gpt2", n_layers=2)
+    prompts = build_prompts(model, toy(), 2, 4, queries_from="train")
+    plan = CircuitPlan(
+        toy(), 2, 4, 1, (0,), ("y->s_q",), ((0, 0), (1, 1)), 4, None, False, None, "random", 10, 0.95, False
+    )  # fmt: skip
+    chosen, _, nll = cuts.choose_windows(model, prompts, plan)
+    assert chosen == {"y->s_q": (1, 1)}
+    assert nll.tolist() == [pytest.approx([0.1, 1.5])]
+    assert set(seen) == {"train"}
