@@ -84,7 +84,8 @@ def test_the_table_of_errors_has_all_of_them():
 
 def extension(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -134,8 +135,8 @@ def test_sections_of_docstrings_become_lists():
     convert = extension("house_docstrings").convert
     made = convert(["Sum.", "", "Args:", "    a, b: two", "        numbers.", "    c: one.", "", "Raises: `X` if not."])
     assert (
-        "\n".join(made).split()
-        == "Sum. **Args** ``a``, ``b`` two numbers. ``c`` one. **Raises:** ``X`` if not.".split()
+        " ".join("\n".join(made).split())
+        == "Sum. **Args** ``a``, ``b`` two numbers. ``c`` one. **Raises**: ``X`` if not."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import sys
 import textwrap
 import typing
@@ -144,15 +145,20 @@ def _comment(prefix: str, name: str) -> list[str]:
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             body = ast.parse(path.read_text(encoding="utf-8")).body
-            for node, after in zip(body, body[1:], strict=False):
+            for node, after in itertools.pairwise(body):
                 target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-                if isinstance(target, ast.Name) and target.id == name and isinstance(after, ast.Expr):
-                    if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-                        return inspect.cleandoc(after.value.value).splitlines()
+                if isinstance(target, ast.Name) and target.id == name and (text := _text_of(after)):
+                    return inspect.cleandoc(text).splitlines()
     if isinstance(thing, Mapping):
         return ["A mapping with the keys " + ", ".join(f"`{key}`" for key in thing) + "."]
     kind = "One of " + ", ".join(map(repr, typing.get_args(thing))) if _is_literal(thing) else "A type."
     return [kind if _is_literal(thing) or not _is_value(thing) else ""]
+
+
+def _text_of(node: ast.stmt) -> str | None:
+    """The string that a statement consists of."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
 
 
 def _is_literal(thing: Any) -> bool:
