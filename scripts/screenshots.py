@@ -91,7 +91,7 @@ def shoot_report(driver: Any, name: str, page: Path) -> None:
 def shoot_readme(driver: Any, page: Path) -> None:
     """The top of the report, as a reader first sees it."""
     README.parent.mkdir(parents=True, exist_ok=True)
-    browser.resize(driver, 1000, 1480)
+    browser.resize(driver, 1000, 1640)
     browser.visit(driver, page)
     driver.save_screenshot(str(README))
 

@@ -26,11 +26,11 @@ def emergence(
     x: str = "step",
     theme: Theme = "light",
 ) -> go.Figure:
-    """Accuracies and scores of heads over training snapshots: the mean over seeds, and every seed as a thin line.
+    """Accuracies and scores of heads over training snapshots: the mean where all seeds were measured, and every seed as a thin line.
 
     Args:
         history: rows with `seed`, `x` and measures, as `iclmech.mini.mini_history()` gives them.
-        measures: columns to draw; by default accuracies with the most demonstrations of each task, `in_weights`, and scores of heads.
+        measures: columns to draw; by default the accuracy with the most demonstrations of each task (none: left out), `in_weights`, and scores of heads.
         x: "step", "tokens" or "cpu_seconds".
         theme: "light" or "dark".
 
@@ -60,14 +60,14 @@ def emergence(
         figure.update_yaxes(title=unit, range=[-0.02, 1.02], row=row, col=1)
     figure.update_xaxes(title=_X.get(x, plain(x)), row=len(groups), col=1)
     seeds = len({r.get("seed") for r in history})
-    about = f"Thick: mean over {seeds} seed{'s' if seeds != 1 else ''}; thin: each seed."
+    about = f"Thick: mean where all {seeds} seeds were measured; thin: each seed." if seeds > 1 else "One seed."
     return finish(figure, title="Emergence over training", about=about, theme=theme, legend_rows=len(drawn))
 
 
 def _usual(known: set[str]) -> list[str]:
     """One accuracy per task, that with the most demonstrations; then in-weights accuracy and scores of heads."""
     best: dict[str, str] = {}
-    for name in sorted(n for n in known if "@" in n):
+    for name in sorted(n for n in known if "@" in n and not n.endswith("@0")):
         task, _, k = name.rpartition("@")
         if task not in best or int(k) > int(best[task].rpartition("@")[2]):
             best[task] = name
@@ -84,10 +84,11 @@ def _draw(figure: go.Figure, history: Sequence[Mapping[str, Any]], name: str, x:
         for r in rows:
             points.setdefault(float(r[x]), []).append(float(r[name]))
         figure.add_scatter(
-            x=[r[x] for r in rows], y=[r[name] for r in rows], mode="lines", line={"color": translucent(colour, 0.35), "width": 1},
+            x=[r[x] for r in rows], y=[r[name] for r in rows], mode="lines", line={"color": translucent(colour, 0.5), "width": 1},
             legendgroup=name, showlegend=False, hovertemplate=f"{shown}, seed {plain(str(seed))}<br>%{{x}}: %{{y:.2f}}<extra></extra>", row=row, col=1,
         )  # fmt: skip
-    steps = sorted(points)
+    n_seeds = max((len(v) for v in points.values()), default=0)
+    steps = sorted(s for s, found in points.items() if len(found) == n_seeds)  # a mean over other seeds would jump
     figure.add_scatter(
         x=steps, y=[float(np.mean(points[s])) for s in steps], mode="lines+markers", name=shown, legendgroup=name, marker={"size": 5},
         line={"color": colour, "width": 2.6, "dash": dash}, hovertemplate=f"{shown}<br>%{{x}}: %{{y:.2f}}<extra></extra>", row=row, col=1,

@@ -136,6 +136,9 @@ def test_emergence_takes_the_most_demonstrations_of_each_task():
     line = next(t for t in figure.data if t.name == "prefix matching")
     rows = [r["prefix_matching"] for r in synthetic.history() if r["step"] == 2500]
     assert numbers(line.y)[list(line.x).index(2500)] == pytest.approx(np.mean(rows))
+    ragged = [r for r in synthetic.history() if r["seed"] == 0 or r["step"] <= 3000]
+    short = next(t for t in figures.emergence(ragged).data if t.name == "prefix matching")
+    assert max(short.x) == 3000  # a mean over fewer seeds is not drawn
     with pytest.raises(ICLMechError, match="in_weights"):
         figures.emergence(synthetic.history(), ["no_such"])
 
