@@ -128,6 +128,7 @@ def test_random_control(edge: str, tiny_model: Any, toy_prompts: Any) -> None:
     order = draws(rows, whole, 3, "random edges")
     control = as_many(rows.keys, rows.others(None), order)
     assert (control.sum(-1) == rows.keys.sum(-1)).all(), "as many, row by row"
+    assert not rows.others(None)[torch.arange(len(rows)), rows.at].any(), "a self edge is no other edge"
     position = torch.arange(control.shape[1])
     assert not (control & (position >= rows.at[:, None])).any(), "causal, never a self edge"
     room = rows.others(None).sum(-1) >= rows.keys.sum(-1)
