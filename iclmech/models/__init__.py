@@ -19,5 +19,5 @@ from ._scores import (
     scores_from_taps as scores_from_taps,
     softmax_allowed as softmax_allowed,
 )
-from ._twin import Twin as Twin, attention as attention, narrowed as narrowed
+from ._twin import Place as Place, Twin as Twin, attention as attention, narrowed as narrowed
 from ._weights import WeightsView as WeightsView, weights_view as weights_view

@@ -40,7 +40,8 @@ def user_hooks(model: ICLModel) -> bool:
 
 def _build(model: ICLModel) -> Twin | str:
     try:
-        twin = Twin(model.backend)
+        with torch.inference_mode(False):  # a twin outlives the caller's mode
+            twin = Twin(model.backend)
         layer = _difference(model, twin)
     except Exception as error:  # the hooked model is always there, so whatever fails here only costs time
         return f"no plain twin: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

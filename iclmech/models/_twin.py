@@ -12,7 +12,6 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +28,7 @@ NAME = "iclmech"
 Attention = Callable[[int, Tensor, Tensor, Tensor, float], Tensor]
 """(layer, query [1, head, token, d_head], key and value [1, kv_head, token, d_head], scale) → [1, token, head, d_head]."""
 
-Slot = tuple[nn.Parameter, Callable[[Tensor], Tensor]]
+Place = tuple[nn.Module, slice | Tensor]
 
 _WRAPPER = re.compile(r"_original_component\.?")
 
@@ -48,12 +47,6 @@ class _Part:
             self.fused.data.index_copy_(0, self.rows, self.source.data)
         else:
             self.fused.data.view(-1).index_copy_(0, self.entries, self.source.data.reshape(-1))
-
-    def read(self, gradient: Tensor) -> Tensor:
-        """The source's part of something laid out like the fused parameter."""
-        if self.rows is not None:
-            return gradient.index_select(0, self.rows).view(self.source.shape)
-        return gradient.reshape(-1)[self.entries].view(self.source.shape)
 
 
 class Twin:
@@ -78,7 +71,6 @@ class Twin:
         prefix = whole.base_model_prefix + "."
         self._backend = backend
         self._parts: list[_Part] = []
-        self._slots: dict[int, tuple[Tensor, Slot]] = {}
         self._share(original, prefix)
         names = {id(module): _WRAPPER.sub("", name).rstrip(".") for name, module in original.named_modules()}
         self.blocks = [self._find(names, block, prefix) for block in bridge.blocks]
@@ -111,24 +103,28 @@ class Twin:
         for part in self._parts:
             part.write()
 
-    def slot(self, leaf: Tensor) -> Slot:
-        """The twin's parameter that holds a leaf of the bridge, and what cuts the leaf's gradient out of its gradient."""
-        if id(leaf) not in self._slots:
-            self._slots[id(leaf)] = (leaf, self._slot(leaf))  # with the leaf, so that its id stays its own
-        return self._slots[id(leaf)][1]
+    def place(self, leaf: Tensor) -> Place:
+        """The linear map of the twin that a leaf of the bridge belongs to, and which of its outputs the leaf makes.
 
-    def _slot(self, leaf: Tensor) -> Slot:
+        Raises `ModelError` where there is none.
+        """
         for part in self._parts:
-            if part.source is leaf:
-                return part.fused, part.read
+            if part.source is leaf and part.rows is not None:
+                return self._owner(part.fused), part.rows
         for own in self.base.parameters():
             if own is leaf:
-                return own, lambda gradient: gradient
+                return self._owner(own), slice(0, leaf.shape[0])
         for own in self.base.parameters():
             if _storage(own) == _storage(leaf) and own.is_contiguous():
-                shape, strides, start = leaf.shape, leaf.stride(), leaf.storage_offset() - own.storage_offset()
-                return own, partial(_view, shape=shape, strides=strides, start=start)
+                start, across = leaf.storage_offset() - own.storage_offset(), own.stride(0)
+                if own.ndim == 1 or (leaf.stride(0) == 1 and leaf.stride(1) == across):  # outputs side by side in a row
+                    return self._owner(own), slice(start, start + leaf.shape[0])
+                if leaf.stride() == own.stride() and start % across == 0:
+                    return self._owner(own), slice(start // across, start // across + leaf.shape[0])
         raise ModelError("the plain model does not hold this parameter.")
+
+    def _owner(self, own: nn.Parameter) -> nn.Module:
+        return next(module for module in self.base.modules() if any(own is p for p in module._parameters.values()))
 
     def _find(self, names: dict[int, str], module: Any, prefix: str) -> Any:
         name = names.get(id(module), "")
@@ -226,10 +222,6 @@ def _take(value: Any, at: Tensor, tokens: int) -> Any:
     if torch.is_tensor(value) and value.ndim >= 2 and value.shape[1] == tokens:
         return value[:, at]
     return value
-
-
-def _view(gradient: Tensor, shape: torch.Size, strides: tuple[int, ...], start: int) -> Tensor:
-    return gradient.contiguous().as_strided(shape, strides, start)
 
 
 def _storage(tensor: Tensor) -> int:

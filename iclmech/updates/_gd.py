@@ -7,9 +7,8 @@ from typing import overload
 
 from torch import Tensor
 
-from iclmech.models import ICLModel, Selector, Twin
+from iclmech.models import ICLModel, Selector
 
-from ._plain import PlainPass, trusted
 from ._sequences import Loss, Sample, Source, loss_of
 from ._training import Batch, Clock, Gradients, Learner, Plan, run
 from ._weight_update import WeightUpdate
@@ -78,7 +77,7 @@ def gradient_descent(
 
     Source: Dai et al., arXiv 2212.10559; Deutch et al., arXiv 2311.07772.
     """
-    plan = Plan("gd", lr, loss, parameters, batch, epochs, progress)
+    plan = Plan("gd", lr, loss, parameters, batch, epochs, progress, plain="through")
     return run(model, prompts, plan, _step)
 
 
@@ -96,23 +95,6 @@ def _step(learner: Learner, samples: list[Sample], clock: Clock) -> float:
 
 
 def _gradients(learner: Learner, sample: Sample, clock: Clock) -> tuple[float, Gradients]:
-    twin = learner.twin
-    if twin is not None and trusted(
-        twin, "gd", lambda: _plain(learner, twin, sample, clock)[1], lambda: _hooked(learner, sample, clock)[1]
-    ):
-        return _plain(learner, twin, sample, clock)
-    return _hooked(learner, sample, clock)
-
-
-def _plain(learner: Learner, twin: Twin, sample: Sample, clock: Clock) -> tuple[float, Gradients]:
-    path = PlainPass(twin, learner.leaves, sample.inputs(learner.model.device), sample.positions)
-    with path.open():
-        value = loss_of(learner.model.readout(path.through()), sample)
-        clock.check_loss([value.item()], [None])
-        return value.item(), path.gradients(value)
-
-
-def _hooked(learner: Learner, sample: Sample, clock: Clock) -> tuple[float, Gradients]:
     model, top = learner.model, learner.model.shape.n_layers - 1
     kept: list[Tensor] = []
     with model.hooks([("resid_post", top, kept.append)]):

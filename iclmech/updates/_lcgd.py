@@ -11,9 +11,9 @@ from torch import Tensor
 from iclmech._base import UpdateError
 from iclmech.models import ICLModel, Selector
 
-from ._plain import PlainPass, trusted
+from ._plain import PlainWay
 from ._sequences import Loss, Sample, Source, loss_of
-from ._training import Batch, Clock, Gradients, Learner, Plan, run
+from ._training import Batch, Clock, Gradients, Learner, Plan, check_step, run
 from ._weight_update import WeightUpdate
 
 Order = Literal["simultaneous", "bottom_up"]
@@ -94,70 +94,26 @@ def layer_causal_gd(
     if order == "bottom_up" and strategy == "batched":
         raise UpdateError("order='bottom_up' goes layer by layer; leave strategy out, or say strategy='layerwise'.")
     options = {"order": order, "strategy": "layerwise" if order == "bottom_up" else strategy or "batched"}
-    plan = Plan("lcgd", lr, loss, parameters, batch, epochs, progress, blocks_only=True, options=options)
+    plain: PlainWay | None = None if order == "bottom_up" else strategy or "batched"
+    plan = Plan("lcgd", lr, loss, parameters, batch, epochs, progress, True, options, plain)
     if order == "bottom_up":
         return run(model, prompts, plan, _bottom_up)
-    name = strategy or "batched"
-    return run(model, prompts, plan, lambda learner, samples, clock: _simultaneous(learner, samples, clock, name))
+    way = _layerwise if strategy == "layerwise" else _batched
+    return run(model, prompts, plan, lambda learner, samples, clock: _simultaneous(learner, samples, clock, way))
 
 
 Way = Callable[[Learner, Sample, Clock], tuple[list[float], Gradients]]
 
 
-def _gradients(learner: Learner, sample: Sample, clock: Clock, strategy: Strategy) -> tuple[list[float], Gradients]:
-    """Losses and gradients of all layers: through the plain twin where there is one that is right."""
-    hooked: Way = _layerwise if strategy == "layerwise" else _batched
-    plain: Way = _plain_layerwise if strategy == "layerwise" else _plain_batched
-    way = f"lcgd {strategy} {_plain_pass(learner, sample, strategy).few}" if learner.twin else ""
-    if learner.twin is not None and trusted(
-        learner.twin, way, lambda: plain(learner, sample, clock)[1], lambda: hooked(learner, sample, clock)[1]
-    ):
-        return plain(learner, sample, clock)
-    return hooked(learner, sample, clock)
-
-
-def _simultaneous(learner: Learner, samples: list[Sample], clock: Clock, strategy: Strategy) -> list[float]:
+def _simultaneous(learner: Learner, samples: list[Sample], clock: Clock, way: Way) -> list[float]:
     total: Gradients = {}
     losses: list[list[float]] = []
     for sample in samples:
-        values, gradients = _gradients(learner, sample, clock, strategy)
+        values, gradients = way(learner, sample, clock)
         losses.append(values)
         _add(total, gradients, len(samples))
     learner.step(total, clock.lr)
     return _mean(losses)
-
-
-def _plain_pass(learner: Learner, sample: Sample, strategy: Strategy) -> PlainPass:
-    if learner.twin is None:
-        raise UpdateError("this model has no plain twin.")  # callers ask before
-    tokens = sample.inputs(learner.model.device)
-    return PlainPass(learner.twin, learner.leaves, tokens, sample.positions, frugal=strategy == "layerwise")
-
-
-def _plain_batched(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
-    path, kept = _plain_pass(learner, sample, "batched"), []
-    with path.open():
-        path.layer_by_layer(lambda layer, resid: kept.append(resid))
-        values = loss_of(learner.model.readout(torch.stack(kept)), sample)
-        losses = values.tolist()
-        clock.check_loss(losses, range(len(kept)))
-        return losses, path.gradients(values.sum())
-
-
-def _plain_layerwise(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
-    path = _plain_pass(learner, sample, "layerwise")
-    losses: list[float] = []
-    gradients: Gradients = {}
-
-    def learn(layer: int, resid: Tensor) -> None:
-        value = loss_of(learner.model.readout(resid), sample)
-        losses.append(value.item())
-        clock.check_loss(losses[-1:], [layer])
-        gradients.update(path.gradients(value, layer))
-
-    with path.open():
-        path.layer_by_layer(learn)
-    return losses, gradients
 
 
 def _batched(learner: Learner, sample: Sample, clock: Clock) -> tuple[list[float], Gradients]:
@@ -216,7 +172,7 @@ def _bottom_up(learner: Learner, samples: list[Sample], clock: Clock) -> list[fl
             values.append(value)
             _add(total, own, len(samples))
         learner.step(total, clock.lr)
-        clock.check_step(learner)
+        check_step(learner, clock)
     return _mean(losses)
 
 

@@ -1,39 +1,42 @@
-"""Gradients of key and value projections through a plain twin of the model: no hooks, and no more graph than needed.
+"""Training of key and value projections through a plain twin of the model, several learning rates at once.
 
-Layer-causal: a block's input is detached, so its keys and values are all that the graph holds of the tokens whose output
-no loss reads. Blocks run on all tokens without a graph; where the loss reads, they run once more, on those tokens alone.
+The weights stay as they are: ΔW is added to what a projection gives out, x·(W + ΔW)ᵀ = x·Wᵀ + x·ΔWᵀ, and its gradient is
+the product of the projection's inputs with the gradient at its outputs, so no graph holds a weight. Learning rates are
+rows of one batch, each with a ΔW of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from iclmech.models import ICLModel, Leaf, Twin, attention, narrowed, twin_of, user_hooks
+from iclmech._base import UpdateError
+from iclmech.models import ICLModel, Leaf, Twin, twin_of, user_hooks
 
+from ._clock import ADVICE, Clock
 from ._layout import KINDS
+from ._pass import Blocks
+from ._sequences import Sample, loss_of
 
-Gradients = dict[str, Tensor]
-Take = Callable[[int, Tensor], None]
-"""Called after every block with its number and its output where the loss reads, [counted, d_model], graph and all."""
+PlainWay = Literal["through", "batched", "layerwise"]
+"""Gradient descent, and the two strategies of layer-causal gradient descent."""
 
-_verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
-"""For every twin, which of the ways here gave the hooked model's gradients when they were tried."""
-
+verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
+"""For every twin, which ways gave the hooked model's weight changes when they were tried."""
 
 _LONG = 48
 """From this length on, running blocks again where the loss reads is quicker than a graph of all tokens; below it, both
 cost about as much as reading the weights."""
-
-
-class _Stop(Exception):
-    """Ends a forward pass after the last block."""
+_LOGITS = 256 * 2**20
+"""Bytes of logits that rates may take together."""
+_TOKENS = 1024
+"""Tokens that rates may take together."""
 
 
 def plain_twin(model: ICLModel, leaves: list[Leaf], longest: int) -> Twin | None:
@@ -47,159 +50,143 @@ def plain_twin(model: ICLModel, leaves: list[Leaf], longest: int) -> Twin | None
     return twin if isinstance(twin, Twin) else None
 
 
-def trusted(twin: Twin, way: str, fast: Callable[[], Gradients], slow: Callable[[], Gradients]) -> bool:
-    """Whether a way gives the hooked model's gradients: tried once for every twin, on the first step that asks."""
-    known = _verdicts.setdefault(twin, {})
-    if way not in known:
-        theirs = slow()
-        try:
-            known[way] = _agree(fast(), theirs)
-        except Exception:  # the hooked model is always there, so whatever fails here only costs time
-            known[way] = False
-    return known[way]
+class PlainRun:
+    """ΔW of every leaf for every rate, and the steps that make it."""
 
+    def __init__(self, model: ICLModel, twin: Twin, leaves: list[Leaf], rates: Sequence[float], way: PlainWay):
+        self.model, self.twin, self.leaves, self.rates, self.way = model, twin, leaves, list(rates), way
+        twin.refresh()
+        self.deltas = {leaf.name: leaf.tensor.new_zeros(len(self.rates), *leaf.tensor.shape) for leaf in leaves}
+        self.losses: list[list[Any]] = [[] for _ in self.rates]
+        self._taps: dict[nn.Module, list[tuple[Leaf, slice | Tensor]]] = defaultdict(list)
+        for leaf in leaves:
+            module, outputs = twin.place(leaf.tensor)
+            self._taps[module].append((leaf, outputs))
+        self._seen: list[tuple[nn.Module, Tensor, Tensor]] = []
+        self._blocks: Blocks | None = None
 
-def _agree(mine: Gradients, theirs: Gradients) -> bool:
-    whole = float(torch.stack([g.norm() for g in theirs.values()]).norm())
-    close = ((mine[n] - g).norm() <= 1e-3 * g.norm() + 1e-5 * whole for n, g in theirs.items() if n in mine)
-    return set(mine) == set(theirs) and all(bool(c) for c in close)
+    @staticmethod
+    def few(way: PlainWay, sample: Sample) -> bool:
+        """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
+        n, counted = len(sample.tokens), sample.stop - sample.start
+        return 2 * counted <= n and (way == "layerwise" or n >= _LONG)
 
+    @staticmethod
+    def rates_at_once(model: ICLModel, samples: Sequence[Sample]) -> int:
+        """How many learning rates go through together."""
+        counted = max(sample.stop - sample.start for sample in samples)
+        logits = model.shape.n_layers * counted * model.shape.d_vocab * model.dtype.itemsize
+        return max(1, min(_LOGITS // logits, _TOKENS // max(len(sample.tokens) for sample in samples)))
 
-@dataclass
-class _Mixing:
-    """Attention in one pass. `keys`: layer → keys and values of all tokens, with their graph.
+    def step(self, samples: list[Sample], clocks: Sequence[Clock]) -> None:
+        """One step of every rate on the mean over `samples`."""
+        found: list[list[tuple[Leaf, Tensor, Tensor]]] = []
+        values: list[Tensor] = []
+        for sample in samples:
+            losses, factors = self._gradients(sample, clocks)
+            values.append(losses)
+            found.append(factors)
+        mean = (torch.stack(values).sum(0) / len(values)).tolist()
+        for row, losses in zip(self.losses, mean, strict=True):
+            row.append(losses)
+        for factors in found:
+            self._descend(factors, clocks, len(samples))
 
-    `mode`: "graph" (plain causal attention), "bare" (the same without a graph), "keys" (stop there), "some" (the tokens
-    `at` against all keys).
-    """
+    def results(self) -> list[tuple[dict[str, Tensor], list[Any]]]:
+        """For every rate ΔW on the CPU and the losses. Raises `UpdateError` for a ΔW that is not finite."""
+        for name, delta in self.deltas.items():
+            if not bool(delta.isfinite().all()):
+                raise UpdateError(f"the sum of steps in {name} is not finite after the last step. {ADVICE}")
+        return [
+            ({name: delta[r].to("cpu", copy=True) for name, delta in self.deltas.items()}, losses)
+            for r, losses in enumerate(self.losses)
+        ]
 
-    at: Tensor
-    n: int
-    mode: str = "graph"
-    keys: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    def _gradients(self, sample: Sample, clocks: Sequence[Clock]) -> tuple[Tensor, list[tuple[Leaf, Tensor, Tensor]]]:
+        """Losses [rate] or [rate, layer]; and for every leaf gradients at its outputs and its inputs."""
+        tokens = sample.inputs(self.model.device).expand(len(self.rates), -1)
+        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(self.way, sample))
+        with self._tapped():
+            if self.way == "through":
+                losses = loss_of(self.model.readout(blocks.through()), sample)
+                self._check(clocks, losses[:, None], [None])
+                return losses.detach(), self._take(losses.sum())
+            if self.way == "batched":
+                kept: list[Tensor] = []
+                blocks.layer_by_layer(lambda layer, resid: kept.append(resid))
+                losses = loss_of(self.model.readout(torch.stack(kept, 1)), sample)
+                self._check(clocks, losses, range(losses.shape[1]))
+                return losses.detach(), self._take(losses.sum())
+            return self._layerwise(blocks, sample, clocks)
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        if self.mode == "some":
-            key, value = self.keys.pop(layer)
-            ahead = torch.arange(self.n, device=query.device) > self.at[:, None]
-            mask = torch.zeros(ahead.shape, dtype=query.dtype, device=query.device).masked_fill(ahead, float("-inf"))
-            return attention(query, key, value, scale, mask)
-        if self.mode == "graph":
-            return attention(query, key, value, scale, None)
-        self.keys[layer] = (key, value)
-        if self.mode == "keys":
-            raise _Stop
-        with torch.no_grad():
-            return attention(query, key, value, scale, None)
+    def _layerwise(
+        self, blocks: Blocks, sample: Sample, clocks: Sequence[Clock]
+    ) -> tuple[Tensor, list[tuple[Leaf, Tensor, Tensor]]]:
+        columns: list[Tensor] = []
+        factors: list[tuple[Leaf, Tensor, Tensor]] = []
 
+        def learn(layer: int, resid: Tensor) -> None:
+            losses = loss_of(self.model.readout(resid), sample)
+            self._check(clocks, losses[:, None], [layer])
+            columns.append(losses.detach())
+            factors.extend(self._take(losses.sum()))
 
-class PlainPass:
-    """One sequence through the twin, for gradients of some leaves. The loss reads the outputs at `positions`.
+        blocks.layer_by_layer(learn)
+        return torch.stack(columns, 1), factors
 
-    `frugal`: the smaller graph even where it takes longer.
-    """
+    def _check(self, clocks: Sequence[Clock], losses: Tensor, layers: Sequence[int | None]) -> None:
+        for clock, row in zip(clocks, losses.tolist(), strict=True):
+            clock.check_loss(row, layers)
 
-    def __init__(self, twin: Twin, leaves: list[Leaf], tokens: Tensor, positions: slice, *, frugal: bool = False):
-        self.twin, self.leaves, self.tokens = twin, leaves, tokens
-        n = tokens.shape[1]
-        at = torch.arange(n, device=tokens.device)[positions]
-        self.mixing = _Mixing(at, n)
-        self.few = 2 * len(at) <= n and (frugal or n >= _LONG)
-        self.slots = [twin.slot(leaf.tensor) for leaf in leaves]
+    def _take(self, value: Tensor) -> list[tuple[Leaf, Tensor, Tensor]]:
+        """Gradients of `value` at the outputs of all projections seen since the last call, with their inputs."""
+        seen, self._seen = self._seen, []
+        if not seen:
+            return []
+        gradients = torch.autograd.grad(value, [output for _, _, output in seen])
+        return [
+            (leaf, gradient[..., outputs], inputs)
+            for (module, inputs, _), gradient in zip(seen, gradients, strict=True)
+            for leaf, outputs in self._taps[module]
+        ]
+
+    @torch.no_grad()
+    def _descend(self, factors: list[tuple[Leaf, Tensor, Tensor]], clocks: Sequence[Clock], n: int) -> None:
+        rates = torch.tensor(self.rates, dtype=self.model.dtype, device=self.model.device)[:, None, None] / n
+        for leaf, gradient, inputs in factors:
+            if not bool(gradient.isfinite().all()):
+                bad = next(r for r in range(len(gradient)) if not bool(gradient[r].isfinite().all()))
+                raise clocks[bad].error("gradient of", leaf)
+            delta, scaled = self.deltas[leaf.name], gradient * -rates
+            if delta.ndim == 2:
+                delta.add_(scaled.sum(1))
+            elif len(delta) == 1:
+                delta[0].addmm_(scaled[0].T, inputs[0])
+            else:
+                delta.baddbmm_(scaled.mT, inputs)
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
-        """The twin's weights as the model's are now, and in reach of gradients."""
-        self.twin.refresh()
-        flags = {id(own): (own, own.requires_grad) for own, _ in self.slots}
+    def _tapped(self) -> Iterator[None]:
+        handles = [module.register_forward_hook(self._project) for module in self._taps]
         try:
-            for own, _ in flags.values():
-                own.requires_grad_(True)
-            with self.twin.using(self.mixing):
-                yield
+            yield
         finally:
-            for own, flag in flags.values():
-                own.requires_grad_(flag)
-
-    def gradients(self, value: Tensor, layer: int | None = None) -> Gradients:
-        """Gradients of `value` for the leaves (of one layer), whose graph is freed."""
-        mine = [
-            (leaf, *slot)
-            for leaf, slot in zip(self.leaves, self.slots, strict=True)
-            if layer is None or leaf.layer == layer
-        ]
-        owners = {id(own): own for _, own, _ in mine}
-        if not owners:
-            return {}
-        found = dict(zip(owners, torch.autograd.grad(value, list(owners.values())), strict=True))
-        return {leaf.name: cut(found[id(own)]) for leaf, own, cut in mine}
-
-    def through(self) -> Tensor:
-        """The last block's output where the loss reads, [counted, d_model], with the graph of the whole pass."""
-        kept: list[Tensor] = []
-        top = self.twin.blocks[-1]
-        handle = top.register_forward_pre_hook(
-            lambda block, args, kwargs: kept.append(self._some(block, args, kwargs)) or _stop(), with_kwargs=True
-        )
-        self._run([handle])
-        return kept[0]
-
-    def layer_by_layer(self, take: Take) -> None:
-        """Every block on the detached output of the one below; `take` gets each output where the loss reads."""
-        handles: list[Any] = []
-        last = len(self.twin.blocks) - 1
-        for layer, block in enumerate(self.twin.blocks):
-            handles += self._listen(layer, block, take, layer == last)
-        self._run(handles)
-
-    def _listen(self, layer: int, block: nn.Module, take: Take, last: bool) -> list[Any]:
-        def before(block: nn.Module, args: Any, kwargs: Any) -> Any:
-            if last:
-                take(layer, self._some(block, *_detached(args, kwargs)))
-                raise _Stop
-            self.mixing.mode = "bare" if self.few else "graph"
-            return _detached(args, kwargs)
-
-        def after(block: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            if self.few:
-                take(layer, self._again(block, args, kwargs))
-            else:
-                take(layer, _first(output)[0, self.mixing.at])
-
-        handles: list[Any] = [block.register_forward_pre_hook(before, with_kwargs=True)]
-        return handles if last else [*handles, block.register_forward_hook(after, with_kwargs=True)]
-
-    def _some(self, block: nn.Module, args: Any, kwargs: Any) -> Tensor:
-        """A block's output where the loss reads: keys and values of all tokens, the rest of them only there."""
-        self.mixing.mode = "keys"
-        with contextlib.suppress(_Stop):
-            block.forward(*args, **kwargs)
-        return self._again(block, args, kwargs)
-
-    def _again(self, block: nn.Module, args: Any, kwargs: Any) -> Tensor:
-        self.mixing.mode = "some"
-        some, more = narrowed(args, kwargs, self.mixing.at, self.mixing.n)
-        return _first(block.forward(*some, **more))[0]
-
-    def _run(self, handles: list[Any]) -> None:
-        try:
-            with contextlib.suppress(_Stop):
-                self.twin.base(input_ids=self.tokens, use_cache=False)
-        finally:
+            self._seen = []
             for handle in handles:
                 handle.remove()
 
-
-def _first(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
-
-
-def _detached(args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """A block's arguments with the hidden states cut off from what made them."""
-    if args:
-        return (args[0].detach(), *args[1:]), kwargs
-    return args, {**kwargs, "hidden_states": kwargs["hidden_states"].detach()}
-
-
-def _stop() -> None:
-    raise _Stop
+    def _project(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """Add x·ΔWᵀ to what a projection gives out, and keep both ends of it."""
+        if self._blocks is None or self._blocks.repeating:
+            return None  # its keys and values are not used
+        inputs = args[0].expand(len(self.rates), -1, -1)
+        if self.losses[0]:  # else ΔW is 0
+            for leaf, outputs in self._taps[module]:
+                delta = self.deltas[leaf.name]
+                change = inputs @ delta.mT if delta.ndim == 3 else delta[:, None]
+                output[..., outputs] += change
+        if torch.is_grad_enabled():
+            if not output.requires_grad:
+                output.requires_grad_(True)
+            self._seen.append((module, inputs.detach(), output))
+        return output

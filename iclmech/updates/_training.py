@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -15,8 +14,9 @@ from iclmech._base import UpdateError, provenance, track
 from iclmech.models import ICLModel, Leaf, Selector, Twin
 
 from ._applying import base_hash
+from ._clock import Clock as Clock
 from ._layout import KINDS, layout_of
-from ._plain import plain_twin
+from ._plain import PlainRun, PlainWay, plain_twin, verdicts
 from ._restore import finish, write_back
 from ._sequences import Sample, Source, check_rates, digest_of, samples_of
 from ._weight_update import WeightUpdate
@@ -37,7 +37,6 @@ class Learner:
     leaves: list[Leaf]
     originals: dict[str, Tensor] = field(default_factory=dict)
     deltas: dict[str, Tensor] = field(default_factory=dict)
-    twin: Twin | None = None  # stands in for the model where nothing forbids it
     last: Gradients = field(default_factory=dict)  # what the latest step was taken with
 
     def __post_init__(self) -> None:
@@ -108,37 +107,15 @@ def _with_state_kept(module: nn.Module, leaves: list[Leaf], learner: Learner) ->
         finish(restore)
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Where in the run a number was computed, for the text of an error."""
-
-    step: int
-    n_steps: int
-    lr: float
-
-    def check_loss(self, losses: Sequence[float], layers: Sequence[int | None]) -> None:
-        """Raise `UpdateError` for the first loss that is not finite."""
-        for value, layer in zip(losses, layers, strict=True):
-            if not math.isfinite(value):
-                where = "the output" if layer is None else f"layer {layer}"
-                raise UpdateError(f"the loss at {where} is {value} at {self}. {_ADVICE}")
-
-    def check_step(self, learner: Learner) -> None:
-        """Raise `UpdateError` for the first gradient, or sum of steps, that is not finite after a step."""
-        if bool(torch.stack([delta.sum() for delta in learner.deltas.values()]).isfinite().all()):
-            learner.last = {}
-            return  # a sum of finite numbers may overflow, so a bad one only says: look closer
-        for what, values in (("gradient of", learner.last), ("sum of steps in", learner.deltas)):
-            for leaf in learner.leaves:
-                if leaf.name in values and not bool(values[leaf.name].isfinite().all()):
-                    where = "outside the blocks" if leaf.layer is None else f"layer {leaf.layer}"
-                    raise UpdateError(f"the {what} {leaf.name} ({where}) is not finite at {self}. {_ADVICE}")
-
-    def __str__(self) -> str:
-        return f"step {self.step + 1} of {self.n_steps}, learning rate {self.lr:g}"
-
-
-_ADVICE = "Lower the learning rate; if this is the first step, the model's own activations overflow: try float32."
+def check_step(learner: Learner, clock: Clock) -> None:
+    """Raise `UpdateError` for the first gradient, or sum of steps, that is not finite after a step."""
+    if bool(torch.stack([delta.sum() for delta in learner.deltas.values()]).isfinite().all()):
+        learner.last = {}
+        return  # a sum of finite numbers may overflow, so a bad one only says: look closer
+    for what, values in (("gradient of", learner.last), ("sum of steps in", learner.deltas)):
+        for leaf in learner.leaves:
+            if leaf.name in values and not bool(values[leaf.name].isfinite().all()):
+                raise clock.error(what, leaf)
 
 
 Losses = float | list[float]  # of one step; layer by layer where layers have losses of their own
@@ -159,6 +136,7 @@ class Plan:
     progress: bool
     blocks_only: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    plain: PlainWay | None = None  # how the same is done without hooks
 
 
 def run(model: ICLModel, source: Source, plan: Plan, step: Step) -> WeightUpdate | list[WeightUpdate]:
@@ -179,28 +157,78 @@ def run(model: ICLModel, source: Source, plan: Plan, step: Step) -> WeightUpdate
         )
     model_hash = base_hash(model)
     layout = {leaf.name: layout_of(leaf) for leaf in leaves}
-    updates = []
-    for rate in rates:
-        deltas, losses = _train(model, samples, leaves, plan, rate, step)
-        updates.append(WeightUpdate(deltas, layout, model_hash, _meta(model, samples, plan, rate, losses)))
+    twin = _twin(model, samples, leaves, plan, step)
+    if twin is not None:
+        trained = _train_plain(model, twin, samples, leaves, plan, rates)
+    else:
+        trained = [_train(model, samples, leaves, plan, rate, step) for rate in rates]
+    updates = [
+        WeightUpdate(deltas, layout, model_hash, _meta(model, samples, plan, rate, losses))
+        for rate, (deltas, losses) in zip(rates, trained, strict=True)
+    ]
     return updates if isinstance(plan.lr, Sequence) else updates[0]
 
 
-def _train(
-    model: ICLModel, samples: list[Sample], leaves: list[Leaf], plan: Plan, lr: float, step: Step
-) -> tuple[dict[str, Tensor], list[Losses]]:
-    """ΔW on the CPU, and the losses before every step."""
-    groups = ([samples] if plan.batch == "full" else [[sample] for sample in samples]) * plan.epochs
+Trained = tuple[dict[str, Tensor], list[Losses]]
+"""ΔW on the CPU, and the losses before every step."""
+
+
+def _train(model: ICLModel, samples: list[Sample], leaves: list[Leaf], plan: Plan, lr: float, step: Step) -> Trained:
+    groups = _groups(samples, plan)
     losses: list[Losses] = []
-    longest = max(len(sample.tokens) for sample in samples)
     with learning(model, leaves) as learner:
-        learner.twin = plain_twin(model, leaves, longest)
         for number, group in enumerate(track(groups, f"{plan.method}, lr {lr:g}", enabled=plan.progress)):
             clock = Clock(number, len(groups), lr)
             losses.append(step(learner, group, clock))
-            clock.check_step(learner)
+            check_step(learner, clock)
         deltas = {name: delta.detach().to("cpu", copy=True) for name, delta in learner.deltas.items()}
     return deltas, losses
+
+
+def _groups(samples: list[Sample], plan: Plan) -> list[list[Sample]]:
+    return ([samples] if plan.batch == "full" else [[sample] for sample in samples]) * plan.epochs
+
+
+def _twin(model: ICLModel, samples: list[Sample], leaves: list[Leaf], plan: Plan, step: Step) -> Twin | None:
+    """The twin to train in place of the model, if nothing forbids it and two steps of both once gave the same."""
+    longest = max(len(sample.tokens) for sample in samples)
+    twin = plain_twin(model, leaves, longest) if plan.plain else None
+    if twin is None or plan.plain is None:
+        return None
+    known = verdicts.setdefault(twin, {})
+    way = f"{plan.plain}, few {PlainRun.few(plan.plain, samples[0])}"
+    if way not in known:
+        some, once = (samples * 2)[:2], replace(plan, epochs=1, batch="one", progress=False)
+        theirs, _ = _train(model, some, leaves, once, 0.01, step)
+        try:
+            ((mine, _),) = _train_plain(model, twin, some, leaves, once, [0.01])
+            known[way] = _agree(mine, theirs)
+        except Exception:  # the hooked model is always there, so whatever fails here only costs time
+            known[way] = False
+    return twin if known[way] else None
+
+
+def _agree(mine: Gradients, theirs: Gradients) -> bool:
+    whole = float(torch.stack([delta.norm() for delta in theirs.values()]).norm())
+    gaps = ((mine[name] - delta).norm() <= 1e-3 * delta.norm() + 1e-5 * whole for name, delta in theirs.items())
+    return all(bool(gap) for gap in gaps)
+
+
+def _train_plain(
+    model: ICLModel, twin: Twin, samples: list[Sample], leaves: list[Leaf], plan: Plan, rates: list[float]
+) -> list[Trained]:
+    """All rates together, as many at a time as fit."""
+    groups, trained = _groups(samples, plan), []
+    together = PlainRun.rates_at_once(model, samples)
+    for start in range(0, len(rates), together):
+        some = rates[start : start + together]
+        with learning(model, []):
+            training = PlainRun(model, twin, leaves, some, plan.plain or "batched")
+            for number, group in enumerate(track(groups, f"{plan.method}, lr {some[0]:g}", enabled=plan.progress)):
+                clocks = [Clock(number, len(groups), rate) for rate in some]
+                training.step(group, clocks)
+        trained += training.results()
+    return trained
 
 
 def _meta(model: ICLModel, samples: list[Sample], plan: Plan, lr: float, losses: list[Losses]) -> dict[str, Any]:

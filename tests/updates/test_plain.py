@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from iclmech._base import UpdateError
 from iclmech.models import Twin
-from iclmech.updates import _lcgd, _plain, gradient_descent, layer_causal_gd
-from iclmech.updates._plain import PlainPass, plain_twin
+from iclmech.updates import _plain, gradient_descent, layer_causal_gd
+from iclmech.updates._plain import plain_twin
 
 
 def same(one, other) -> None:
@@ -45,40 +46,81 @@ def test_who_goes_through_the_hooked_model(tiny_model, fresh_model):
     assert plain_twin(half, half.leaves(), 5) is None
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama"])
+@pytest.mark.parametrize("method", [gradient_descent, layer_causal_gd])
+def test_rates_together_are_the_rates_alone(family, method, tiny_model, context):
+    model = tiny_model(family)
+    rates = [0.2, 0.0, 0.05]
+    together = method(model, context, lr=rates, epochs=2)
+    for rate, update in zip(rates, together, strict=True):
+        alone = method(model, context, lr=rate, epochs=2)
+        same(update, alone)
+        assert update.meta["lr"] == rate
+        one, other = torch.tensor(update.meta["losses"]), torch.tensor(alone.meta["losses"])
+        assert torch.allclose(one, other, rtol=1e-4)
+    assert together[1].norm() == 0
+
+
+def test_rates_that_do_not_fit_go_in_turns(tiny_model, context, monkeypatch):
+    model, rates = tiny_model("gpt2"), [0.2, 0.1, 0.05]
+    expected = layer_causal_gd(model, context, lr=rates)
+    monkeypatch.setattr(_plain, "_TOKENS", 60)
+    for one, other in zip(layer_causal_gd(model, context, lr=rates), expected, strict=True):
+        same(one, other)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen2"])
+@pytest.mark.parametrize("method", [gradient_descent, layer_causal_gd])
+def test_long_sequences_run_blocks_again(family, method, tiny_model, context, monkeypatch):
+    model = tiny_model(family)
+    expected = method(model, context, lr=[0.1, 0.2], batch="full")
+    monkeypatch.setattr(_plain, "_LONG", 0)
+    for one, other in zip(method(model, context, lr=[0.1, 0.2], batch="full"), expected, strict=True):
+        same(one, other)
+
+
 @pytest.mark.parametrize("fault", ["wrong", "broken"])
 def test_a_way_that_is_wrong_is_not_taken(fault, fresh_model, context, monkeypatch):
     model = fresh_model("llama")
     with model.hooks([("attn_out", 0, lambda tensor: None)]):
         expected = layer_causal_gd(model, context, lr=0.1)
+    real = _plain.PlainRun._descend
 
-    def spoilt(self, value, layer=None):
+    def spoilt(self, factors, checks, n):
         if fault == "broken":
             raise RuntimeError("no")
-        return {leaf.name: torch.ones_like(leaf.tensor) for leaf in self.leaves}
+        real(self, factors, checks, 2 * n)
 
-    monkeypatch.setattr(PlainPass, "gradients", spoilt)
+    monkeypatch.setattr(_plain.PlainRun, "_descend", spoilt)
     same(layer_causal_gd(model, context, lr=0.1), expected)
-    (verdict,) = [v for twin, v in _plain._verdicts.items() if twin is plain_twin(model, model.leaves(), 5)]
-    assert verdict == {"lcgd batched True": False}
+    assert _plain.verdicts[plain_twin(model, model.leaves(), 5)] == {"batched, few False": False}
 
 
-def test_flags_and_hooks_are_put_back(fresh_model, context, monkeypatch):
+def test_nothing_is_left_behind_after_ctrl_c(fresh_model, context, monkeypatch, untouched):
     model = fresh_model("gpt_neox")
     layer_causal_gd(model, context, lr=0.1)
-    twin = plain_twin(model, model.leaves(), 5)
+    twin, check = plain_twin(model, model.leaves(), 5), untouched(model)
 
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_lcgd, "loss_of", fail)
+    monkeypatch.setattr(_plain, "loss_of", fail)
     with pytest.raises(KeyboardInterrupt):
         layer_causal_gd(model, context, lr=0.1)
     for module in twin.base.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert all(module.iclmech_attention is None for module in twin.attention)
-    own = [part.fused for part in twin._parts]
-    assert not any(parameter.requires_grad for parameter in own)
+    check()
+
+
+@pytest.mark.parametrize("method", [gradient_descent, layer_causal_gd])
+def test_errors_name_layer_step_and_rate(method, fresh_model, context):
+    model = fresh_model("gpt2")
+    method(model, context, lr=0.1)
+    with pytest.raises(UpdateError, match=r"step \d of 4, learning rate 1e\+30"):
+        method(model, context, lr=[0.1, 1e30])
+    assert torch.isfinite(method(model, context, lr=0.1).deltas[model.leaves()[0].name]).all()
 
 
 def test_the_same_call_gives_the_same_bits(fresh_model, context):

@@ -1,0 +1,85 @@
+"""`python -m benchmarks`: every table. `--quick`: one small round of each. `--only capture,steps,grid,memory,compare`."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+
+import torch
+
+from . import _cases, _compare, _memory
+from ._measure import interleave, operations, product_rate, ratio
+
+
+def show(case: _cases.Case, rounds: int, budget: float, rate: float) -> None:
+    """Time a case and print it as a table of ratios."""
+    interleave(case.contenders, rounds, budget)
+    ours = case.contenders[0]
+    print(f"\n## {case.title}  ({len(ours.times)} rounds)\n")
+    print(f"{'':28} {'CPU s':>9} {'ratio':>7} {'from':>7} {'to':>7}   aim")
+    print(f"{ours.name:28} {ours.median:9.4f} {'1':>7}")
+    for rival in case.contenders[1:]:
+        median, low, high = ratio(rival, ours)
+        target = case.targets.get(rival.name)
+        aim = "" if target is None else f"≥ {target:g}  {'reached' if median >= target else 'MISSED'}"
+        print(f"{rival.name:28} {rival.median:9.4f} {median:7.2f} {low:7.2f} {high:7.2f}   {aim}")
+    if case.work is not None:
+        flops = operations(case.work) / case.work_units
+        floor = flops / rate
+        print(
+            f"floor: {flops / 1e9:.2f} GFLOP at {rate / 1e9:.1f} GFLOP/s = {floor:.4f} s; ours is {floor / ours.median:.0%} of it"
+        )
+
+
+def memory(shape: str) -> None:
+    """Peak memory above the weights, one process each."""
+    print(f"\n## Peak memory above the weights, {shape}, MB\n")
+    rows = [
+        ("ICL capture, N=16", "capture_ours", 16),
+        ("ICL capture, N=64", "capture_ours", 64),
+        ("TransformerLens, 1 prompt", "capture_transformerlens", 1),
+        ("TransformerLens, 8 prompts", "capture_transformerlens", 8),
+        ("LCGD step, batched", "lcgd_ours", 0),
+        ("LCGD step, layerwise", "lcgd_ours", 1),
+        ("LCGD step, the papers' way", "lcgd_papers", 0),
+    ]
+    for title, name, n in rows:
+        print(f"{title:28} {_memory.in_child(name, shape, n):9.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="capture,steps,grid,memory,compare")
+    parser.add_argument("--shapes", default="small,medium")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--budget", type=float, default=120.0, help="seconds for one table")
+    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    if chosen.memory:
+        _memory.measure_here(chosen.memory[0], chosen.memory[1], int(chosen.memory[2]))
+        return
+    rounds = 1 if chosen.quick else chosen.rounds
+    wanted = chosen.only.split(",")
+    rates = [product_rate() for _ in range(3)]
+    rate = statistics.median(rates)
+    print(
+        f"one thread, torch {torch.__version__}, CPU seconds of the process; matrix products {rate / 1e9:.1f} GFLOP/s"
+    )
+    for shape in chosen.shapes.split(","):
+        if "capture" in wanted:
+            for n in (8,) if chosen.quick else (64, 256) if shape == "small" else (64,):
+                show(_cases.captures(shape, n, chosen.quick), rounds, chosen.budget, rate)
+        if "steps" in wanted:
+            for loss in ("label", "all"):
+                show(_cases.steps(shape, loss, chosen.quick), rounds, chosen.budget, rate)
+        if "grid" in wanted and shape == "small":
+            show(_cases.grid(shape, chosen.quick), rounds, chosen.budget, rate)
+        if "memory" in wanted:
+            memory(shape)
+        if "compare" in wanted and shape == "small":
+            _compare.show(shape, chosen.quick)
+
+
+main()

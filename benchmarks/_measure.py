@@ -1,0 +1,91 @@
+"""Interleaved timing, memory of a process, and the floor that arithmetic sets."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass
+class Contender:
+    """Something timed. `units`: how many units of work one call does; times are per unit."""
+
+    name: str
+    call: Callable[[], object]
+    units: float = 1
+    times: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """CPU seconds per unit."""
+        return statistics.median(self.times)
+
+
+def interleave(contenders: list[Contender], rounds: int, budget: float) -> None:
+    """Each contender once per round, in turn, after one round that does not count; CPU seconds of the one thread.
+
+    Stops after `rounds`, or before a round that would go past `budget` seconds by the clock.
+    """
+    begin = time.perf_counter()
+    for number in range(rounds + 1):
+        started = time.perf_counter()
+        for contender in contenders:
+            gc.collect()
+            before = time.process_time()
+            contender.call()
+            if number:
+                contender.times.append((time.process_time() - before) / contender.units)
+        now = time.perf_counter()
+        if number and now + (now - started) > begin + budget:
+            break
+
+
+def ratio(rival: Contender, ours: Contender) -> tuple[float, float, float]:
+    """How many times longer the rival takes: median, smallest and largest over the rounds."""
+    rounds = [a / b for a, b in zip(rival.times, ours.times, strict=True)]
+    return statistics.median(rounds), min(rounds), max(rounds)
+
+
+def product_rate(rows: int = 320, inner: int = 768, columns: int = 3072) -> float:
+    """Floating-point operations per CPU second of a plain matrix product, the best of several."""
+    a, b = torch.randn(rows, inner), torch.randn(inner, columns)
+    best = 0.0
+    for _ in range(10):
+        before = time.process_time()
+        for _ in range(4):
+            a @ b
+        best = max(best, 4 * 2 * rows * inner * columns / (time.process_time() - before))
+    return best
+
+
+def operations(call: Callable[[], object]) -> int:
+    """Floating-point operations of matrix products and attention in a call."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        call()
+    return counter.get_total_flops()
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """How far the process rises above where it stands while `call` runs; what was built before does not count."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    before = _status("VmRSS")
+    kept = call()
+    peak = _status("VmHWM") - before
+    del kept
+    return peak
+
+
+def _status(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {name}")
