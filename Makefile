@@ -15,61 +15,52 @@ export HF_HUB_OFFLINE ?= 1
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-# an old pip resolves the extras many times slower
-$(BIN)/python:
+# The lock files hold everything, so nothing is resolved: what is installed is what they say.
+$(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/$(PIP) --upgrade pip
-
-# torch first and alone: the lock file names the build that everything else is resolved against
-$(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
-	$(BIN)/$(PIP) -c requirements.lock torch
-	$(BIN)/$(PIP) -c requirements.lock -e .
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/$(PIP) -c requirements.lock -e '.[dev,docs,notebooks]'
+	$(BIN)/$(PIP) --no-deps -r requirements.lock
+	$(BIN)/$(PIP) --no-deps -e .
 	@touch $@
 
 $(VENV39)/.installed: pyproject.toml requirements-tl39.lock
 	$(PYTHON) -m venv $(VENV39)
-	$(VENV39)/bin/$(PIP) --upgrade pip
-	$(VENV39)/bin/$(PIP) -c requirements-tl39.lock torch
-	$(VENV39)/bin/$(PIP) -c requirements-tl39.lock -e . pytest hypothesis
+	$(VENV39)/bin/$(PIP) --no-deps -r requirements-tl39.lock
+	$(VENV39)/bin/$(PIP) --no-deps -e .
 	@touch $@
 
 run: $(VENV)/.installed ## the first result: icl-mini beside gradient descent, with controls
 	$(BIN)/iclmech compare --model icl-mini --task mini/sentiment --k 32 --seeds 5 --out runs/first --force
 	$(BIN)/iclmech report runs/first --force
 
-test: $(VENV)/.dev ## all tests on the locked TransformerLens
+test: $(VENV)/.installed ## all tests on the locked TransformerLens
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-tl39: $(VENV39)/.installed ## the contract tests on TransformerLens 3.9, in an environment of their own
 	$(VENV39)/bin/python -m pytest -m contract
 
-check: $(VENV)/.dev ## ruff and pyright
+check: $(VENV)/.installed ## ruff and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
 # copies are executed, so that notebooks/ stays free of outputs; `make docs` shows the outputs where it finds them
-notebooks: $(VENV)/.dev ## execute the notebooks
+notebooks: $(VENV)/.installed ## execute the notebooks
 	rm -rf docs/executed && mkdir -p docs/executed && cp notebooks/*.ipynb docs/executed/
 	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=300 -p no:cacheprovider -o addopts= docs/executed
 
-docs: $(VENV)/.dev ## build the documentation, warnings are errors
+docs: $(VENV)/.installed ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.dev ## speed and memory as ratios against named rivals
+bench: $(VENV)/.installed ## speed and memory as ratios against named rivals
 	$(BIN)/python -m benchmarks
 
 browser: ## install Debian's Chromium for the browser tests
 	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then S=; else S=sudo; fi; $$S apt-get update -qq && $$S apt-get install -y -qq chromium chromium-driver >/dev/null; }
 
-screenshots: $(VENV)/.dev browser ## figures and report as PNG, in screenshots/
+screenshots: $(VENV)/.installed browser ## figures and report as PNG, in screenshots/
 	$(BIN)/python scripts/screenshots.py
 
-lock: $(VENV)/.dev $(VENV39)/.installed ## write the lock files anew from the environments
+lock: $(VENV)/.installed $(VENV39)/.installed ## write the lock files anew from the environments
 	scripts/lock.sh $(VENV) requirements.lock
 	scripts/lock.sh $(VENV39) requirements-tl39.lock
 
