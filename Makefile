@@ -18,12 +18,14 @@ help: ## what there is
 # The lock files hold everything, so nothing is resolved: what is installed is what they say.
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/$(PIP) --upgrade pip
 	$(BIN)/$(PIP) --no-deps -r requirements.lock
 	$(BIN)/$(PIP) --no-deps -e .
 	@touch $@
 
 $(VENV39)/.installed: pyproject.toml requirements-tl39.lock
 	$(PYTHON) -m venv $(VENV39)
+	$(VENV39)/bin/$(PIP) --upgrade pip
 	$(VENV39)/bin/$(PIP) --no-deps -r requirements-tl39.lock
 	$(VENV39)/bin/$(PIP) --no-deps -e .
 	@touch $@
