@@ -11,6 +11,8 @@ from ._model import ICLModel
 from ._selfcheck import probe_tokens
 from ._twin import Twin, attention
 
+_OWN = ("transformer_lens.", "transformers.")
+
 _twins: WeakKeyDictionary[ICLModel, Twin | str] = WeakKeyDictionary()
 """The checked twin of every model that has one, and for the others what is in the way."""
 
@@ -28,12 +30,16 @@ def twin_of(model: ICLModel) -> Twin | str:
 
 
 def user_hooks(model: ICLModel) -> bool:
-    """Whether anybody has placed a hook on the model, with TransformerLens or with PyTorch."""
+    """Whether anybody has placed a hook on the model, with TransformerLens or with PyTorch.
+
+    Hooks that the two libraries place themselves do not count: TransformerLens' own, and those by which transformers
+    hands out attentions and hidden states, which stay on the modules after the first such call and change nothing.
+    """
     if any(getattr(point, "fwd_hooks", None) for point in model.hooked.hook_dict.values()):
         return True
     for module in model.hooked.modules():
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            if any(not getattr(hook, "__module__", "").startswith("transformer_lens") for hook in hooks.values()):
+            if any(not str(getattr(hook, "__module__", "")).startswith(_OWN) for hook in hooks.values()):
                 return True
     return False
 

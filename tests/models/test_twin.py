@@ -58,6 +58,8 @@ def test_hooks_of_anybody_are_seen(fresh_model):
     assert user_hooks(model)
     handle.remove()
     assert not user_hooks(model)
+    model.hooked.run_with_cache(torch.tensor([[0, 5, 6]]))  # leaves hooks of the libraries behind
+    assert not user_hooks(model)
 
 
 def test_attention_of_another_kind_is_refused():
