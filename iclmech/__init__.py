@@ -92,7 +92,9 @@ if not TYPE_CHECKING:
         elif name in _HOME:
             value = getattr(importlib.import_module(_HOME[name]), name)
         else:
-            raise AttributeError(f"module 'iclmech' has no attribute {name!r}; it has {', '.join(sorted([*_HOME, *_MODULES]))}")
+            raise AttributeError(
+                f"module 'iclmech' has no attribute {name!r}; it has {', '.join(sorted([*_HOME, *_MODULES]))}"
+            )
         globals()[name] = value
         return value
 

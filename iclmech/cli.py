@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import tyro
@@ -205,7 +206,7 @@ def _print_summary(summary: pd.DataFrame, notes: list[str]) -> None:
         rows = summary[(summary.measure == measure) & (summary.kind != "contrast")]
         with_null = measure == "sim_aou"
         table = Table("", "variant", "learning rate", "mean", "interval", *(["null"] if with_null else []), title=title)
-        for row in rows.itertuples():
+        for row in (SimpleNamespace(**dict(record)) for _, record in rows.iterrows()):
             rate = "" if row.lr_value != row.lr_value else f"{row.lr_value:.3g}"
             null = nulls.get((row.name, row.variant, row.lr), float("nan"))
             shown = [f"{null:.3f}" if null == null else ""] if with_null else []

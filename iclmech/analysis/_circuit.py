@@ -69,7 +69,9 @@ def correct_induction(
 
 
 def vote(
-    weights: Float[Tensor, "query *rest demonstration"], labels: Int[Tensor, "same_query same_demonstration"], n_classes: int
+    weights: Float[Tensor, "query *rest demonstration"],
+    labels: Int[Tensor, "same_query same_demonstration"],
+    n_classes: int,
 ) -> Float[Tensor, "query *rest label"]:
     """Weights of the demonstrations summed by label; NaN where they sum to zero. Rows sum to 1."""
     if weights.shape[0] != labels.shape[0] or weights.shape[-1] != labels.shape[-1]:

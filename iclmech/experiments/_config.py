@@ -85,7 +85,7 @@ class CompareConfig:
             controls=_names(self.controls) if "," in self.controls else self.controls,
             preset=self.preset or None,
             loss=self.loss or None,  # type: ignore[arg-type]  # compare says which values there are
-            position=self.position or None,
+            position=self.position or None,  # type: ignore[arg-type]  # the same
             wrong_task=load_task(self.wrong_task, data=self.wrong_data or None) if self.wrong_task else None,
             separator=self.separator.replace("\\n", "\n").replace("\\t", "\t") or None,
             parameters=self.parameters,  # type: ignore[arg-type]

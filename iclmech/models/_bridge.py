@@ -187,7 +187,9 @@ class BridgeBackend:
 
         like = self.key_value_leaves()[0].tensor
         if self.native:
-            bridge = TransformerBridge.boot_native(copy.deepcopy(self.hooked.cfg))
+            bridge = TransformerBridge.boot_native(  # type: ignore[attr-defined]  # bound at import
+                copy.deepcopy(self.hooked.cfg)
+            )
             bridge.original_model.to(like.device, like.dtype)
             return bridge
         from transformers import AutoModelForCausalLM

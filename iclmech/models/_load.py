@@ -59,7 +59,7 @@ def load_model(
                 f"{name!r} could not be loaded: {_first_line(error)} Expected a shipped model ({', '.join(list_models()[:3])}, ...), "
                 "a directory with config.json, weights and tokenizer, or a model name on the Hugging Face hub."
             ) from error
-        plain = plain.eval().to(device)
+        plain = plain.eval().to(device)  # type: ignore[arg-type]  # a device it is
         bridge, reference = _boot_and_compare(plain, tokenizer, dtype)
         return ICLModel(bridge, str(name), plain=reference)
 

@@ -168,7 +168,8 @@ class ICLModel:
         parts = []
         for leaf in self.leaves("all"):
             data = leaf.tensor.detach().cpu().contiguous()
-            parts.append(digest(str(data.dtype), list(data.shape), memoryview(data.view(torch.uint8).numpy())))
+            raw: Any = data.view(torch.uint8).numpy()
+            parts.append(digest(str(data.dtype), list(data.shape), memoryview(raw)))
         return digest(sorted(parts))
 
     @property

@@ -46,7 +46,8 @@ class _Part:
         if self.rows is not None:
             self.fused.data.index_copy_(0, self.rows, self.source.data)
         else:
-            self.fused.data.view(-1).index_copy_(0, self.entries, self.source.data.reshape(-1))
+            entries: Any = self.entries
+            self.fused.data.view(-1).index_copy_(0, entries, self.source.data.reshape(-1))
 
 
 class Twin:
@@ -59,7 +60,7 @@ class Twin:
     """
 
     def __init__(self, backend: Any):
-        bridge = getattr(backend, "hooked", None)
+        bridge: Any = getattr(backend, "hooked", None)
         if backend.kind != "TransformerBridge" or backend.native:
             raise ModelError(f"{backend.kind} has no plain transformers model inside.")
         register()

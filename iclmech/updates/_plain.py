@@ -105,7 +105,7 @@ class PlainRun:
     def _gradients(self, sample: Sample, clocks: Sequence[Clock]) -> tuple[Tensor, list[tuple[Leaf, Tensor, Tensor]]]:
         """Losses [rate] or [rate, layer]; and for every leaf gradients at its outputs and its inputs."""
         tokens = sample.inputs(self.model.device).expand(len(self.rates), -1)
-        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(self.way, sample))
+        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(self.way, sample))  # type: ignore[arg-type]  # one of the ways
         with self._tapped():
             if self.way == "through":
                 losses = loss_of(self.model.readout(blocks.through()), sample)
