@@ -132,10 +132,15 @@ class BridgeBackend:
         return leaves
 
     def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Parameters of the wrapped model under their own names, each once, without the stale fused projections."""
+        """Parameters of the wrapped model under their own names, each once, without the stale fused projections.
+
+        TransformerLens 3.9 gives the unembedding a bias of zeros that the model does not have; it is left out.
+        """
         for name, tensor in self.hooked.original_model.named_parameters():
-            if ".qkv." not in name and "._qkv" not in name:
-                yield _WRAPPER.sub("", name), tensor
+            plain = _WRAPPER.sub("", name)
+            if ".qkv." in name or "._qkv" in name or (plain in ("lm_head.bias", "embed_out.bias") and not tensor.any()):
+                continue
+            yield plain, tensor
 
     def other_leaves(self) -> list[Leaf]:
         taken = {id(leaf.tensor) for leaf in self.key_value_leaves()}
