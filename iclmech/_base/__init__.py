@@ -22,6 +22,6 @@ from ._files import (
     write_safetensors as write_safetensors,
 )
 from ._progress import track as track
-from ._provenance import digest as digest, provenance as provenance
+from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
 from ._seeds import np_rng as np_rng, rng as rng
 from ._sites import SITES as SITES, Site as Site, check_sites as check_sites

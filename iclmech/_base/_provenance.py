@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._files import to_ascii_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PACKAGES = ("iclmech", "transformer-lens", "torch", "transformers", "numpy", "xarray")
 
@@ -25,9 +28,20 @@ def provenance(**more: Any) -> dict[str, Any]:
 
 
 def digest(*parts: Any) -> str:
-    """The first 16 hex digits of the SHA-256 of the parts: bytes as they are, anything else as ASCII JSON."""
+    """The first 16 hex digits of the SHA-256 of the parts, each as ASCII JSON."""
     sha = hashlib.sha256()
     for part in parts:
-        sha.update(part if isinstance(part, bytes | memoryview) else to_ascii_json(part).encode())
+        sha.update(to_ascii_json(part).encode())
         sha.update(b"\x1e")
     return sha.hexdigest()[:16]
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """32 hex digits that depend on a tensor's type, shape and every bit in it, at the speed of reading it (XXH3)."""
+    import torch
+    from xxhash import xxh3_128
+
+    data = tensor.detach().cpu().contiguous()
+    seen = xxh3_128(f"{data.dtype} {list(data.shape)} ".encode())
+    seen.update(memoryview(data.reshape(-1).view(torch.uint8).numpy()))
+    return seen.hexdigest()

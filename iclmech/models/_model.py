@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from iclmech._base import ModelError, digest
+from iclmech._base import ModelError, digest, tensor_digest
 
 from ._protocol import Backend, HookFn, Leaf, ModelShape
 from ._selfcheck import check, hooked as place_hooks
@@ -165,12 +165,7 @@ class ICLModel:
 
     def hash(self) -> str:
         """16 hex digits that change when any weight does, whatever the tensors are called."""
-        parts = []
-        for leaf in self.leaves("all"):
-            data = leaf.tensor.detach().cpu().contiguous()
-            raw: Any = data.view(torch.uint8).numpy()
-            parts.append(digest(str(data.dtype), list(data.shape), memoryview(raw)))
-        return digest(sorted(parts))
+        return digest(sorted(tensor_digest(leaf.tensor) for leaf in self.leaves("all")))
 
     @property
     def applied(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from iclmech._base import UpdateError
@@ -22,7 +23,7 @@ from iclmech.models import ICLModel, Leaf, Twin, twin_of, user_hooks
 from ._clock import ADVICE, Clock
 from ._layout import KINDS
 from ._pass import Blocks
-from ._sequences import Sample, loss_of
+from ._sequences import Sample, token_losses
 
 PlainWay = Literal["through", "batched", "layerwise"]
 """Gradient descent, and the two strategies of layer-causal gradient descent."""
@@ -30,11 +31,8 @@ PlainWay = Literal["through", "batched", "layerwise"]
 verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
 """For every twin, which ways gave the hooked model's weight changes when they were tried."""
 
-_LONG = 48
-"""From this length on, running blocks again where the loss reads is quicker than a graph of all tokens; below it, both
-cost about as much as reading the weights."""
-_LOGITS = 256 * 2**20
-"""Bytes of logits that rates may take together."""
+_LOGITS = 24 * 2**20
+"""Bytes of logits that are held at a time."""
 _TOKENS = 1024
 """Tokens that rates may take together."""
 
@@ -66,17 +64,14 @@ class PlainRun:
         self._blocks: Blocks | None = None
 
     @staticmethod
-    def few(way: PlainWay, sample: Sample) -> bool:
+    def few(sample: Sample) -> bool:
         """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
-        n, counted = len(sample.tokens), sample.stop - sample.start
-        return 2 * counted <= n and (way == "layerwise" or n >= _LONG)
+        return 2 * (sample.stop - sample.start) <= len(sample.tokens)
 
     @staticmethod
-    def rates_at_once(model: ICLModel, samples: Sequence[Sample]) -> int:
+    def rates_at_once(samples: Sequence[Sample]) -> int:
         """How many learning rates go through together."""
-        counted = max(sample.stop - sample.start for sample in samples)
-        logits = model.shape.n_layers * counted * model.shape.d_vocab * model.dtype.itemsize
-        return max(1, min(_LOGITS // logits, _TOKENS // max(len(sample.tokens) for sample in samples)))
+        return max(1, _TOKENS // max(len(sample.tokens) for sample in samples))
 
     def step(self, samples: list[Sample], clocks: Sequence[Clock]) -> None:
         """One step of every rate on the mean over `samples`."""
@@ -105,19 +100,19 @@ class PlainRun:
     def _gradients(self, sample: Sample, clocks: Sequence[Clock]) -> tuple[Tensor, list[tuple[Leaf, Tensor, Tensor]]]:
         """Losses [rate] or [rate, layer]; and for every leaf gradients at its outputs and its inputs."""
         tokens = sample.inputs(self.model.device).expand(len(self.rates), -1)
-        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(self.way, sample))  # type: ignore[arg-type]  # one of the ways
+        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(sample))  # type: ignore[arg-type]  # one of the ways
         with self._tapped():
+            if self.way == "layerwise":
+                return self._layerwise(blocks, sample, clocks)
             if self.way == "through":
-                losses = loss_of(self.model.readout(blocks.through()), sample)
-                self._check(clocks, losses[:, None], [None])
-                return losses.detach(), self._take(losses.sum())
-            if self.way == "batched":
+                outputs, layers = blocks.through()[:, None], [None]
+            else:
                 kept: list[Tensor] = []
                 blocks.layer_by_layer(lambda layer, resid: kept.append(resid))
-                losses = loss_of(self.model.readout(torch.stack(kept, 1)), sample)
-                self._check(clocks, losses, range(losses.shape[1]))
-                return losses.detach(), self._take(losses.sum())
-            return self._layerwise(blocks, sample, clocks)
+                outputs, layers = torch.stack(kept, 1), range(len(kept))
+            losses, pull = self._read(outputs, sample)
+            self._check(clocks, losses, layers)
+            return losses if self.way == "batched" else losses[:, 0], self._take(outputs, pull)
 
     def _layerwise(
         self, blocks: Blocks, sample: Sample, clocks: Sequence[Clock]
@@ -126,28 +121,46 @@ class PlainRun:
         factors: list[tuple[Leaf, Tensor, Tensor]] = []
 
         def learn(layer: int, resid: Tensor) -> None:
-            losses = loss_of(self.model.readout(resid), sample)
-            self._check(clocks, losses[:, None], [layer])
-            columns.append(losses.detach())
-            factors.extend(self._take(losses.sum()))
+            losses, pull = self._read(resid[:, None], sample)
+            self._check(clocks, losses, [layer])
+            columns.append(losses)
+            factors.extend(self._take(resid[:, None], pull))
 
         blocks.layer_by_layer(learn)
-        return torch.stack(columns, 1), factors
+        return torch.cat(columns, 1), factors
+
+    def _read(
+        self, outputs: Float[Tensor, "rate layer counted d_model"], sample: Sample
+    ) -> tuple[Float[Tensor, "rate layer"], Float[Tensor, "rate layer counted d_model"]]:
+        """Losses of blocks' outputs, and the gradients of their sum; the logits are there a few tokens at a time."""
+        rows = outputs.detach().flatten(0, 2)
+        targets = sample.targets(rows.device).expand(outputs.shape[:3]).flatten()
+        at_once = max(1, _LOGITS // (self.model.shape.d_vocab * rows.dtype.itemsize))
+        found: list[tuple[Tensor, Tensor]] = []
+        for part, words in zip(rows.split(at_once), targets.split(at_once), strict=True):
+            part.requires_grad_(True)
+            lost = token_losses(self.model.readout(part[None])[0], words)
+            found.append((lost.detach(), *torch.autograd.grad(lost.sum(), part)))
+        losses, pull = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return losses.view(outputs.shape[:3]).mean(-1), pull.view_as(outputs) / outputs.shape[2]
 
     def _check(self, clocks: Sequence[Clock], losses: Tensor, layers: Sequence[int | None]) -> None:
         for clock, row in zip(clocks, losses.tolist(), strict=True):
             clock.check_loss(row, layers)
 
-    def _take(self, value: Tensor) -> list[tuple[Leaf, Tensor, Tensor]]:
-        """Gradients of `value` at the outputs of all projections seen since the last call, with their inputs."""
+    def _take(self, outputs: Tensor, pull: Tensor) -> list[tuple[Leaf, Tensor, Tensor]]:
+        """Gradients at the outputs of all projections seen since the last call, with their inputs.
+
+        `pull`: the gradient at `outputs`.
+        """
         seen, self._seen = self._seen, []
         if not seen:
             return []
-        gradients = torch.autograd.grad(value, [output for _, _, output in seen])
+        gradients = torch.autograd.grad(outputs, [output for _, _, output in seen], pull)
         return [
-            (leaf, gradient[..., outputs], inputs)
+            (leaf, gradient[..., places], inputs)
             for (module, inputs, _), gradient in zip(seen, gradients, strict=True)
-            for leaf, outputs in self._taps[module]
+            for leaf, places in self._taps[module]
         ]
 
     @torch.no_grad()

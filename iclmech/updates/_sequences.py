@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech._base import UpdateError, digest
@@ -44,9 +44,13 @@ class Sample:
 
 def loss_of(logits: Float[Tensor, "*layer counted d_vocab"], sample: Sample) -> Float[Tensor, "*layer"]:
     """Mean negative log-likelihood of the counted tokens (in at least float32), kept apart for leading dimensions."""
+    return token_losses(logits, sample.targets(logits.device).expand(logits.shape[:-1])).mean(-1)
+
+
+def token_losses(logits: Float[Tensor, "*token d_vocab"], targets: Int[Tensor, "*token"]) -> Float[Tensor, "*token"]:
+    """Negative log-likelihood of every target (in at least float32)."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    targets = sample.targets(logits.device).expand(logits.shape[:-1])
-    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape).mean(-1)
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
 
 
 def samples_of(model: ICLModel, source: Source, loss: str) -> list[Sample]:

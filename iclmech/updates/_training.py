@@ -196,7 +196,7 @@ def _twin(model: ICLModel, samples: list[Sample], leaves: list[Leaf], plan: Plan
     if twin is None or plan.plain is None:
         return None
     known = verdicts.setdefault(twin, {})
-    way = f"{plan.plain}, few {PlainRun.few(plan.plain, samples[0])}"
+    way = f"{plan.plain}, few {PlainRun.few(samples[0])}"
     if way not in known:
         some, once = (samples * 2)[:2], replace(plan, epochs=1, batch="one", progress=False)
         theirs, _ = _train(model, some, leaves, once, 0.01, step)
@@ -219,7 +219,7 @@ def _train_plain(
 ) -> list[Trained]:
     """All rates together, as many at a time as fit."""
     groups, trained = _groups(samples, plan), []
-    together = PlainRun.rates_at_once(model, samples)
+    together = PlainRun.rates_at_once(samples)
     for start in range(0, len(rates), together):
         some = rates[start : start + together]
         with learning(model, []):

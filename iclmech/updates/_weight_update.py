@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclmech._base import UpdateError, digest, read_safetensors, rng, write_safetensors
+from iclmech._base import UpdateError, digest, read_safetensors, rng, tensor_digest, write_safetensors
 from iclmech.models import ICLModel
 
 from ._applying import in_force
@@ -45,11 +45,8 @@ class WeightUpdate:
     @cached_property
     def hash(self) -> str:
         """16 hex digits that depend on the weight changes and on the model, not on how they came about."""
-        parts: list[Any] = [self.model_hash, list(self.requires)]
-        for name in sorted(self.deltas):
-            delta = self.deltas[name].contiguous()
-            parts += [name, str(delta.dtype), list(delta.shape), delta.view(torch.uint8).numpy().tobytes()]
-        return digest(*parts)
+        changes = {name: tensor_digest(delta) for name, delta in self.deltas.items()}
+        return digest(self.model_hash, list(self.requires), sorted(changes.items()))
 
     @property
     def requires(self) -> tuple[str, ...]:

@@ -70,13 +70,26 @@ def test_rates_that_do_not_fit_go_in_turns(tiny_model, context, monkeypatch):
 
 
 @pytest.mark.parametrize("family", ["gpt2", "qwen2"])
-@pytest.mark.parametrize("method", [gradient_descent, layer_causal_gd])
-def test_long_sequences_run_blocks_again(family, method, tiny_model, context, monkeypatch):
-    model = tiny_model(family)
-    expected = method(model, context, lr=[0.1, 0.2], batch="full")
-    monkeypatch.setattr(_plain, "_LONG", 0)
-    for one, other in zip(method(model, context, lr=[0.1, 0.2], batch="full"), expected, strict=True):
+@pytest.mark.parametrize("loss", ["label", "all"])
+def test_blocks_run_again_or_graphs_kept(family, loss, tiny_model, context, monkeypatch):
+    """Both ways of reading the loss at some of the tokens."""
+    model, found = tiny_model(family), []
+    for few in (True, False):
+        monkeypatch.setattr(_plain.PlainRun, "few", staticmethod(lambda sample, few=few: few))
+        found.append(layer_causal_gd(model, context, lr=[0.1, 0.2], loss=loss, batch="full"))
+        assert _plain.verdicts[plain_twin(model, model.leaves(), 5)][f"batched, few {few}"]
+    for one, other in zip(*found, strict=True):
         same(one, other)
+
+
+@pytest.mark.parametrize("method", [gradient_descent, layer_causal_gd])
+def test_logits_a_few_at_a_time(method, tiny_model, context, monkeypatch):
+    model = tiny_model("gpt2")
+    expected = method(model, context, lr=[0.1, 0.2], loss="all")
+    monkeypatch.setattr(_plain, "_LOGITS", 5 * 4 * model.shape.d_vocab)
+    for one, other in zip(method(model, context, lr=[0.1, 0.2], loss="all"), expected, strict=True):
+        same(one, other)
+        assert torch.allclose(torch.tensor(one.meta["losses"]), torch.tensor(other.meta["losses"]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("fault", ["wrong", "broken"])
@@ -93,7 +106,7 @@ def test_a_way_that_is_wrong_is_not_taken(fault, fresh_model, context, monkeypat
 
     monkeypatch.setattr(_plain.PlainRun, "_descend", spoilt)
     same(layer_causal_gd(model, context, lr=0.1), expected)
-    assert _plain.verdicts[plain_twin(model, model.leaves(), 5)] == {"batched, few False": False}
+    assert _plain.verdicts[plain_twin(model, model.leaves(), 5)] == {"batched, few True": False}
 
 
 def test_nothing_is_left_behind_after_ctrl_c(fresh_model, context, monkeypatch, untouched):
@@ -104,7 +117,7 @@ def test_nothing_is_left_behind_after_ctrl_c(fresh_model, context, monkeypatch, 
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_plain, "loss_of", fail)
+    monkeypatch.setattr(_plain, "token_losses", fail)
     with pytest.raises(KeyboardInterrupt):
         layer_causal_gd(model, context, lr=0.1)
     for module in twin.base.modules():
