@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from iclmech.models._products import onednn_is_quicker
+
+_onednn = torch.ops.mkldnn._linear_pointwise
 
 
 @dataclass
@@ -57,20 +62,28 @@ def ratio(rival: Contender, ours: Contender) -> tuple[float, float, float]:
 
 
 def product_rate(rows: int = 320, inner: int = 768, columns: int = 3072) -> float:
-    """Floating-point operations per CPU second of a plain matrix product, the best of several."""
-    a, b = torch.randn(rows, inner), torch.randn(inner, columns)
+    """Floating-point operations per CPU second of a plain matrix product, the best of several and of what libraries there are."""
+    x, weight = torch.randn(rows, inner), torch.randn(columns, inner)
+    products = [torch.nn.functional.linear]
+    if onednn_is_quicker():
+        products.append(lambda x, weight: _onednn(x, weight, None, "none", [], ""))
     best = 0.0
     for _ in range(10):
-        before = time.process_time()
-        for _ in range(4):
-            a @ b
-        best = max(best, 4 * 2 * rows * inner * columns / (time.process_time() - before))
+        for product in products:
+            before = time.process_time()
+            for _ in range(4):
+                product(x, weight)
+            best = max(best, 4 * 2 * rows * inner * columns / (time.process_time() - before))
     return best
 
 
 def operations(call: Callable[[], object]) -> int:
     """Floating-point operations of matrix products and attention in a call."""
-    counter = FlopCounterMode(display=False)
+
+    def of_linear(x: list[int], weight: list[int], *more: object, **named: object) -> int:
+        return 2 * math.prod(x) * weight[0]
+
+    counter = FlopCounterMode(display=False, custom_mapping={_onednn: of_linear})
     with counter:
         call()
     return counter.get_total_flops()

@@ -43,5 +43,6 @@ def tensor_digest(tensor: Tensor) -> str:
 
     data = tensor.detach().cpu().contiguous()
     seen = xxh3_128(f"{data.dtype} {list(data.shape)} ".encode())
-    seen.update(memoryview(data.reshape(-1).view(torch.uint8).numpy()))
+    raw: Any = data.reshape(-1).view(torch.uint8).numpy()
+    seen.update(raw)
     return seen.hexdigest()

@@ -63,6 +63,8 @@ class Twin:
         bridge: Any = getattr(backend, "hooked", None)
         if backend.kind != "TransformerBridge" or backend.native:
             raise ModelError(f"{backend.kind} has no plain transformers model inside.")
+        from ._products import quicken  # imports transformers, which a bridge has done already
+
         register()
         original = bridge.original_model
         config = copy.deepcopy(original.config)
@@ -82,6 +84,7 @@ class Twin:
         self._unfuse(bridge)
         self._pointers = self._leaf_pointers()
         self._check_covered()
+        quicken(self.base)
 
     def follows(self) -> bool:
         """Whether the bridge's weights still lie where they lay when the twin was built."""

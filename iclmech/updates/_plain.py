@@ -140,7 +140,8 @@ class PlainRun:
         for part, words in zip(rows.split(at_once), targets.split(at_once), strict=True):
             part.requires_grad_(True)
             lost = token_losses(self.model.readout(part[None])[0], words)
-            found.append((lost.detach(), *torch.autograd.grad(lost.sum(), part)))
+            (gradient,) = torch.autograd.grad(lost.sum(), part)
+            found.append((lost.detach(), gradient))
         losses, pull = (torch.cat(parts) for parts in zip(*found, strict=True))
         return losses.view(outputs.shape[:3]).mean(-1), pull.view_as(outputs) / outputs.shape[2]
 
