@@ -34,17 +34,23 @@ def show(case: _cases.Case, rounds: int, budget: float, rate: float) -> None:
 def memory(shape: str) -> None:
     """Peak memory above the weights, one process each."""
     print(f"\n## Peak memory above the weights, {shape}, MB\n")
+    print(f"{'':34} {'peak':>9} {'result':>9} {'without':>9}")
     rows = [
         ("ICL capture, N=16", "capture_ours", 16),
         ("ICL capture, N=64", "capture_ours", 64),
+        ("ICL capture, N=256", "capture_ours", 256),
         ("TransformerLens, 1 prompt", "capture_transformerlens", 1),
         ("TransformerLens, 8 prompts", "capture_transformerlens", 8),
-        ("LCGD step, batched", "lcgd_ours", 0),
-        ("LCGD step, layerwise", "lcgd_ours", 1),
-        ("LCGD step, the papers' way", "lcgd_papers", 0),
+        ("LCGD, label loss, batched", "lcgd_ours", 0),
+        ("LCGD, label loss, layerwise", "lcgd_ours", 1),
+        ("LCGD, label loss, the papers' way", "lcgd_papers", 0),
+        ("LCGD, all loss, batched", "lcgd_ours", 2),
+        ("LCGD, all loss, layerwise", "lcgd_ours", 3),
+        ("LCGD, all loss, the papers' way", "lcgd_papers", 1),
     ]
     for title, name, n in rows:
-        print(f"{title:28} {_memory.in_child(name, shape, n):9.0f}")
+        peak, result = _memory.in_child(name, shape, n)
+        print(f"{title:34} {peak:9.0f} {result:9.0f} {peak - result:9.0f}")
 
 
 def main() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from iclmech.capture import Activations
 from iclmech.models._products import onednn_is_quicker
+from iclmech.updates import WeightUpdate
 
 _onednn = torch.ops.mkldnn._linear_pointwise
 
@@ -89,15 +93,27 @@ def operations(call: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def peak_bytes(call: Callable[[], object]) -> int:
-    """How far the process rises above where it stands while `call` runs; what was built before does not count."""
+def peak_bytes(call: Callable[[], object]) -> tuple[int, int]:
+    """How far the process rises above where it stands while `call` runs, and the bytes of the tensors that it returns.
+
+    What was built before does not count, and no memory is left over from it that could be used again unseen.
+    """
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = _status("VmRSS")
     kept = call()
-    peak = _status("VmHWM") - before
-    del kept
-    return peak
+    return _status("VmHWM") - before, _bytes_of(kept)
+
+
+def _bytes_of(result: object) -> int:
+    if isinstance(result, Tensor):
+        return result.nbytes
+    if isinstance(result, Activations):
+        return sum(map(_bytes_of, [*(result[site] for site in result), result.label_scores, result.target_scores]))
+    if isinstance(result, WeightUpdate):
+        return _bytes_of(result.deltas)
+    return sum(map(_bytes_of, result.values())) if isinstance(result, Mapping) else 0
 
 
 def _status(name: str) -> int:

@@ -32,30 +32,31 @@ def capture_transformerlens(shape: str, n: int) -> Callable[[], object]:
 
 
 def lcgd_ours(shape: str, n: int) -> Callable[[], object]:
-    """One LCGD step, batched (n=0) or layerwise (n=1), after one that builds what is built once."""
+    """One LCGD step, batched (n even) or layerwise, label loss (n < 2) or all; after one that builds what is built once."""
     model, prompts = model_of(shape), prompts_of(1, 1)
-    strategy = "layerwise" if n else "batched"
-    layer_causal_gd(model, prompts, lr=1e-3, strategy=strategy)
-    return lambda: layer_causal_gd(model, prompts, lr=1e-3, strategy=strategy)
+    strategy, loss = "layerwise" if n % 2 else "batched", "label" if n < 2 else "all"
+    layer_causal_gd(model, prompts, lr=1e-3, strategy=strategy, loss=loss)
+    return lambda: layer_causal_gd(model, prompts, lr=1e-3, strategy=strategy, loss=loss)
 
 
 def lcgd_papers(shape: str, n: int) -> Callable[[], object]:
-    """One step the papers' way."""
+    """One step the papers' way, label loss (n=0) or all."""
     plain, prompts = plain_model(shape), prompts_of(1, 1)
-    return lambda: _rivals.papers_lcgd(plain, prompts.demonstrations[0], 1e-3, "label")
+    return lambda: _rivals.papers_lcgd(plain, prompts.demonstrations[0], 1e-3, "all" if n else "label")
 
 
 WORK = {f.__name__: f for f in (capture_ours, capture_transformerlens, lcgd_ours, lcgd_papers)}
 
 
 def measure_here(name: str, shape: str, n: int) -> None:
-    """What the child process does: prints bytes."""
+    """What the child process does: prints bytes, the peak's and the result's."""
     torch.set_num_threads(1)
-    print(peak_bytes(WORK[name](shape, n)))
+    print(*peak_bytes(WORK[name](shape, n)))
 
 
-def in_child(name: str, shape: str, n: int = 0) -> float:
-    """MB above what was there before."""
+def in_child(name: str, shape: str, n: int = 0) -> tuple[float, float]:
+    """MB above what was there before, and of these the result's."""
     command = [sys.executable, "-m", "benchmarks", "--memory", name, shape, str(n)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(done.stdout.strip().splitlines()[-1]) / 1e6
+    peak, result = done.stdout.strip().splitlines()[-1].split()
+    return int(peak) / 1e6, int(result) / 1e6

@@ -122,7 +122,8 @@ def capture_part(
         return _capture_demonstrations(model, prompts, options)
     encoded = {} if encoded is None else encoded
     groups = list(query_groups(prompts, options.setting, options.position, numbers))
-    collector = Collector(model, prompts, options.names, options.layers, keys)
+    longest = max((len(group.prefix) for group in groups), default=0)
+    collector = Collector(model, prompts, options.names, options.layers, keys, longest)
     for group in track(groups, f"capturing {options.setting}", enabled=progress):
         shift = options.match_positions and options.setting == "zs"
         first = len(prompts.contexts[group.context].tokens) if shift else None

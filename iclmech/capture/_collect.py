@@ -60,16 +60,18 @@ def demonstration_dims(name: str) -> tuple[str, ...]:
 class Collector:
     """Takes chunks in any order and gives `Activations` in the order of the queries."""
 
-    def __init__(self, model: ICLModel, prompts: PromptSet, names: Sequence[str], layers: Sequence[int], keys: int):
+    def __init__(
+        self, model: ICLModel, prompts: PromptSet, names: Sequence[str], layers: Sequence[int], keys: int, prefix: int
+    ):
         self.model, self.prompts, self.names, self.layers = model, prompts, tuple(names), tuple(layers)
         last = model.shape.n_layers - 1
         self.run_layers = tuple(dict.fromkeys((*self.layers, last)))
         sites = (ATTENTION.get(name, name) for name in names if name != "logits")
         self.recorded = tuple(dict.fromkeys((*sites, "resid_post")))
-        self.keys = keys  # width of the axis of own keys
+        self.keys, self.prefix = keys, prefix  # widths of the axes of own keys and of the prefix's
         self.labels = LabelScores(model, prompts)
         self._last = self.run_layers.index(last)
-        self._rows: dict[str, list[Tensor]] = {name: [torch.empty(0)] * len(prompts.queries) for name in names}
+        self._data: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def add(self, chunk: Chunk, group: Group) -> None:
@@ -83,7 +85,16 @@ class Collector:
             else:
                 values = on_cpu(chunk.values[ATTENTION.get(name, name)][:, 0, : len(self.layers)])
             for row, (j, value) in enumerate(zip(queries, values, strict=True)):
-                self._rows[name][j] = self._cut(name, value, chunk.prefix, chunk.lengths[row]).clone()
+                own = self._cut(name, value, chunk.prefix, chunk.lengths[row])
+                self._room(name, own)[j, ..., : own.shape[-1]] = own
+
+    def _room(self, name: str, first: Tensor) -> Tensor:
+        """The array of all queries, made when the first of them comes."""
+        if name not in self._data:
+            width = self.prefix if name in ATTENTION and name not in _OWN else first.shape[-1]
+            shape = (len(self.prompts.queries), *first.shape[:-1], width)
+            self._data[name] = torch.full(shape, float("nan"), dtype=first.dtype)
+        return self._data[name]
 
     def _cut(self, name: str, value: Tensor, prefix: int, length: int) -> Tensor:
         if name not in ATTENTION:
@@ -95,6 +106,6 @@ class Collector:
 
     def finish(self, setting: str, meta: dict[str, Any]) -> Activations:
         """Everything that was taken over."""
-        data = {name: pad_last(rows, padded=name in ATTENTION) for name, rows in self._rows.items() if rows}
         scores, targets = self.labels.finish()
-        return Activations(data, {name: query_dims(name) for name in data}, scores, targets, setting, self.layers, meta)
+        dims = {name: query_dims(name) for name in self._data}
+        return Activations(self._data, dims, scores, targets, setting, self.layers, meta)

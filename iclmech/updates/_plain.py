@@ -88,14 +88,18 @@ class PlainRun:
             self._descend(factors, clocks, len(samples))
 
     def results(self) -> list[tuple[dict[str, Tensor], list[Any]]]:
-        """For every rate ΔW on the CPU and the losses. Raises `UpdateError` for a ΔW that is not finite."""
-        for name, delta in self.deltas.items():
+        """For every rate ΔW on the CPU and the losses; ΔW is handed over and no longer here.
+
+        Raises `UpdateError` for a ΔW that is not finite.
+        """
+        found: list[dict[str, Tensor]] = [{} for _ in self.rates]
+        for name in list(self.deltas):
+            delta = self.deltas.pop(name)
             if not bool(delta.isfinite().all()):
                 raise UpdateError(f"the sum of steps in {name} is not finite after the last step. {ADVICE}")
-        return [
-            ({name: delta[r].to("cpu", copy=True) for name, delta in self.deltas.items()}, losses)
-            for r, losses in enumerate(self.losses)
-        ]
+            for own, part in zip(found, delta, strict=True):
+                own[name] = part.to("cpu", copy=len(delta) > 1)
+        return list(zip(found, self.losses, strict=True))
 
     def _gradients(self, sample: Sample, clocks: Sequence[Clock]) -> tuple[Tensor, list[tuple[Leaf, Tensor, Tensor]]]:
         """Losses [rate] or [rate, layer]; and for every leaf gradients at its outputs and its inputs."""
