@@ -48,15 +48,15 @@ def _build(model: ICLModel) -> Twin | str:
     try:
         with torch.inference_mode(False):  # a twin outlives the caller's mode
             twin = Twin(model.backend)
-        layer = _difference(model, twin)
+        wrong = _difference(model, twin)
     except Exception as error:  # the hooked model is always there, so whatever fails here only costs time
         return f"no plain twin: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-    return twin if layer is None else f"the plain twin differs from the model in layer {layer}"
+    return f"the plain twin differs from the model in {wrong}" if wrong else twin
 
 
 @torch.no_grad()
-def _difference(model: ICLModel, twin: Twin) -> int | None:
-    """The first layer after which the twin's state of a probe is not the model's, or None."""
+def _difference(model: ICLModel, twin: Twin) -> str:
+    """The first layer after which the twin's state of a probe is not the model's, or the readout, or nothing."""
     tokens = probe_tokens(model.shape.d_vocab, model.shape.n_ctx, model.backend.local_windows())[:1].to(model.device)
     mine: list[Tensor] = []
     theirs: list[Tensor] = []
@@ -74,8 +74,10 @@ def _difference(model: ICLModel, twin: Twin) -> int | None:
     finally:
         for handle in handles:
             handle.remove()
+    theirs.append(twin.readout(mine[-1]))
+    mine.append(model.readout(mine[-1]))
     tolerance = 1e-4 if model.dtype in (torch.float32, torch.float64) else 5e-2
     for layer, (a, b) in enumerate(zip(theirs, mine, strict=True)):
         if not (a.float() - b.float()).abs().max() <= tolerance * (1 + b.float().abs().max()):
-            return layer
-    return None
+            return f"layer {layer}" if layer < model.shape.n_layers else "the readout"
+    return ""

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -63,7 +63,7 @@ class Twin:
         bridge: Any = getattr(backend, "hooked", None)
         if backend.kind != "TransformerBridge" or backend.native:
             raise ModelError(f"{backend.kind} has no plain transformers model inside.")
-        from ._products import quicken  # imports transformers, which a bridge has done already
+        from ._products import onednn_is_quicker, quicken  # imports transformers, which a bridge has done already
 
         register()
         original = bridge.original_model
@@ -85,10 +85,20 @@ class Twin:
         self._pointers = self._leaf_pointers()
         self._check_covered()
         quicken(self.base)
+        head = getattr(getattr(bridge, "unembed", None), "original_component", None)
+        self._head = head if onednn_is_quicker() and type(head) is nn.Linear else None
 
     def follows(self) -> bool:
         """Whether the bridge's weights still lie where they lay when the twin was built."""
         return self._leaf_pointers() == self._pointers
+
+    def readout(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
+        """The model's own final norm and unembedding of a residual state, by the quicker product where there is one."""
+        if self._head is None:
+            return self._backend.readout(resid)
+        from ._products import linear
+
+        return linear(self._backend.hooked.ln_final(resid), self._head.weight, self._head.bias)
 
     @contextlib.contextmanager
     def using(self, attention: Attention) -> Iterator[None]:

@@ -143,7 +143,7 @@ class PlainRun:
         found: list[tuple[Tensor, Tensor]] = []
         for part, words in zip(rows.split(at_once), targets.split(at_once), strict=True):
             part.requires_grad_(True)
-            lost = token_losses(self.model.readout(part[None])[0], words)
+            lost = token_losses(self.twin.readout(part[None])[0], words)
             (gradient,) = torch.autograd.grad(lost.sum(), part)
             found.append((lost.detach(), gradient))
         losses, pull = (torch.cat(parts) for parts in zip(*found, strict=True))

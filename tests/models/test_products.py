@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from iclmech.models import _products, twin_of
+from iclmech.models import Twin, _products, twin_of
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of PyTorch has no oneDNN to take the products"
@@ -46,16 +46,37 @@ def test_rows_that_lie_apart(quick):
     assert torch.allclose(quick(x), by_hand(quick, x), atol=1e-5)
 
 
-def test_graphs_and_other_types_take_the_usual_way(quick, monkeypatch):
+@pytest.mark.parametrize("shape", [(24,), (2, 3, 24)])
+def test_gives_the_gradient(quick, shape):
+    x = torch.randn(shape, requires_grad=True)
+    weights = torch.randn(8)
+    (found,) = torch.autograd.grad((quick(x).tanh() * weights).sum(), x)
+    (expected,) = torch.autograd.grad((by_hand(quick, x).tanh() * weights).sum(), x)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_what_it_gives_may_be_changed_in_place(quick):
+    """Weight updates are added to the outputs of projections."""
+    x, change = torch.randn(2, 3, 24, requires_grad=True), torch.randn(16)
+    output = quick[1](quick[0](x))
+    output[..., 3:7] += change[3:7]
+    (found,) = torch.autograd.grad(output.square().sum(), x)
+    other = (x @ quick[0].weight.T + quick[0].bias) @ quick[1].weight + quick[1].bias
+    (expected,) = torch.autograd.grad(
+        torch.cat([other[..., :3], other[..., 3:7] + change[3:7], other[..., 7:]], -1).square().sum(), x
+    )
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_trained_weights_and_other_types_take_the_usual_way(quick, monkeypatch):
     monkeypatch.setattr(_products, "_product", lambda *args: pytest.fail("oneDNN was asked"))
-    x = torch.randn(3, 24, requires_grad=True)
-    quick(x).sum().backward()
-    assert x.grad is not None
-    assert torch.allclose(x.grad[0], x.grad[1])
-    quick.double()(torch.randn(3, 24, dtype=torch.float64))
+    quick.requires_grad_(True)
+    quick(torch.randn(3, 24)).sum().backward()
+    assert all(bool(parameter.grad.abs().sum() > 0) for parameter in quick.parameters())
+    quick.requires_grad_(False).double()(torch.randn(3, 24, dtype=torch.float64))
 
 
-def test_is_asked_without_a_graph(quick, monkeypatch):
+def test_is_asked_otherwise(quick, monkeypatch):
     asked = []
     monkeypatch.setattr(_products, "_product", lambda x, weight, bias: asked.append(weight.shape) or x @ weight.T)
     quick(torch.randn(3, 24))
@@ -69,3 +90,26 @@ def test_twins_take_it_where_it_pays(pays, fresh_model, monkeypatch):
     kinds = {type(module) for module in twin.base.modules()}
     assert (_products._Conv1D in kinds) == pays
     assert (Conv1D in kinds) != pays
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama", "qwen2"])
+def test_readout_of_twins(family, fresh_model, monkeypatch):
+    """The model's, and its gradient, by either product."""
+    for pays in (True, False):
+        monkeypatch.setattr(_products, "onednn_is_quicker", lambda pays=pays: pays)
+        model = fresh_model(family)
+        twin = twin_of(model)
+        resid = torch.randn(2, 5, model.shape.d_model, requires_grad=True)
+        found, expected = twin.readout(resid), model.readout(resid)
+        assert torch.allclose(found, expected, atol=1e-5)
+        with torch.no_grad():
+            assert torch.allclose(twin.readout(resid), expected, atol=1e-5)
+        for parameter in model.hooked.parameters():
+            parameter.requires_grad_(False)
+        pulled = [torch.autograd.grad(out(resid).tanh().sum(), resid)[0] for out in (twin.readout, model.readout)]
+        assert torch.allclose(*pulled, atol=1e-5)
+
+
+def test_a_readout_that_is_not_the_models_makes_no_twin(fresh_model, monkeypatch):
+    monkeypatch.setattr(Twin, "readout", lambda self, resid: 1.01 * self._backend.readout(resid))
+    assert "the readout" in twin_of(fresh_model("llama"))
