@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--only", default="capture,steps,grid,memory,compare")
     parser.add_argument("--shapes", default="small,medium")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--budget", type=float, default=120.0, help="seconds for one table")
+    parser.add_argument("--budget", type=float, default=300.0, help="seconds for one table")
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)

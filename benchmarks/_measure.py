@@ -55,7 +55,7 @@ def interleave(contenders: list[Contender], rounds: int, budget: float) -> None:
             if number:
                 contender.times.append((time.process_time() - before) / contender.units)
         now = time.perf_counter()
-        if number and now + (now - started) > begin + budget:
+        if number > 1 and now + (now - started) > begin + budget:
             break
 
 

@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from iclmech import figures
 from iclmech._base import ICLMechError, atomic_write
+from iclmech.mini import MINI_TASKS
 
 from ._answer import answer
 from ._attention import attention_payload
@@ -80,6 +81,7 @@ def report_html(result: Comparison, *, title: str | None = None) -> str:
         notes=[shown(n) for n in [*result.notes, *(origin.get("plan", {}).get("deviations") or [])]],
         provenance=rows(origin),
         command=command(origin),
+        shipped=task in MINI_TASKS,
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script").replace("<!--", "<\\!--")),
         style=Markup(_file("report.css")),
         script=Markup(_file("report.js")),

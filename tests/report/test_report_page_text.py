@@ -184,3 +184,10 @@ def test_no_command_is_invented_for_what_only_python_can_do(result: Comparison, 
 )
 def test_differences_have_readable_names(name: str, shown: str):
     assert contrast_name(name) == shown
+
+
+@pytest.mark.parametrize(("task", "said"), [("mini/sentiment", False), ("sst2", True)])
+def test_where_records_came_from_has_to_be_added(task: str, said: bool, result: Comparison, monkeypatch):
+    origin = result.provenance | {"task": {"name": task}}
+    monkeypatch.setattr(Comparison, "provenance", property(lambda self: origin))
+    assert ("--data" in report_html(result)) == said
