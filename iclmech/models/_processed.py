@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
+
+
+def _all_centred(written: Iterable[Tensor]) -> bool:
+    """Whether the means over d_model, the last axis, vanish in every matrix, and not all matrices do."""
+    sizes = []
+    for weight in written:
+        size = float(weight.float().abs().mean())
+        if weight.shape[-1] == 1 or (size > 0 and float(weight.float().mean(-1).abs().max()) >= 1e-5 * size):
+            return False
+        sizes.append(size)
+    return any(sizes)
 
 
 def centred_or_folded(hooked: Any) -> str | None:
@@ -14,11 +27,10 @@ def centred_or_folded(hooked: Any) -> str | None:
     output bias (`fold_value_biases`). Centring changes nothing in a model of one direction, so d_model 1 is passed.
     """
     try:
-        w_o = hooked.W_O.detach().float()
+        centred = _all_centred(block.attn.W_O.detach() for block in hooked.blocks)
     except (AttributeError, NotImplementedError, RuntimeError, ValueError):
         return None
-    size = w_o.abs().mean()
-    if w_o.shape[-1] > 1 and size > 0 and (w_o.mean(-1).abs().max() / size) < 1e-5:
+    if centred:
         return "its output projections are centred (center_writing_weights)"
     try:
         b_v, b_o = hooked.b_V.detach(), hooked.b_O.detach()

@@ -31,7 +31,7 @@ PlainWay = Literal["through", "batched", "layerwise"]
 verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
 """For every twin, which ways gave the hooked model's weight changes when they were tried."""
 
-_LOGITS = 24 * 2**20
+_LOGITS = 16 * 2**20
 """Bytes of logits that are held at a time."""
 _TOKENS = 1024
 """Tokens that rates may take together."""
