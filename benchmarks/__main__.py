@@ -27,7 +27,7 @@ def show(case: _cases.Case, rounds: int, budget: float, rate: float) -> None:
         flops = operations(case.work) / case.work_units
         floor = flops / rate
         print(
-            f"floor: {flops / 1e9:.2f} GFLOP at {rate / 1e9:.1f} GFLOP/s = {floor:.4f} s; ours is {floor / ours.median:.0%} of it"
+            f"floor: {flops / 1e9:.2f} GFLOP at {rate / 1e9:.1f} GFLOP/s = {floor:.4f} s, {floor / ours.median:.0%} of our time"
         )
 
 
