@@ -20,7 +20,7 @@ def show(case: _cases.Case, rounds: int, budget: float, rate: float) -> None:
     print(f"{ours.name:28} {ours.median:9.4f} {'1':>7}")
     for rival in case.contenders[1:]:
         median, low, high = ratio(rival, ours)
-        target = case.targets.get(rival.name)
+        target = case.targets.get(rival.name) if rounds > 1 else None  # aims are for the full size
         aim = "" if target is None else f"≥ {target:g}  {'reached' if median >= target else 'MISSED'}"
         print(f"{rival.name:28} {rival.median:9.4f} {median:7.2f} {low:7.2f} {high:7.2f}   {aim}")
     if case.work is not None:

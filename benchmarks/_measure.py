@@ -19,7 +19,7 @@ from iclmech.capture import Activations
 from iclmech.models._products import onednn_is_quicker
 from iclmech.updates import WeightUpdate
 
-_onednn = torch.ops.mkldnn._linear_pointwise
+_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # not in every build of PyTorch
 
 
 @dataclass
@@ -69,7 +69,7 @@ def product_rate(rows: int = 320, inner: int = 768, columns: int = 3072) -> floa
     """Floating-point operations per CPU second of a plain matrix product, the best of several and of what libraries there are."""
     x, weight = torch.randn(rows, inner), torch.randn(columns, inner)
     products = [torch.nn.functional.linear]
-    if onednn_is_quicker():
+    if _onednn is not None and onednn_is_quicker():
         products.append(lambda x, weight: _onednn(x, weight, None, "none", [], ""))
     best = 0.0
     for _ in range(10):
@@ -87,7 +87,7 @@ def operations(call: Callable[[], object]) -> int:
     def of_linear(x: list[int], weight: list[int], *more: object, **named: object) -> int:
         return 2 * math.prod(x) * weight[0]
 
-    counter = FlopCounterMode(display=False, custom_mapping={_onednn: of_linear})
+    counter = FlopCounterMode(display=False, custom_mapping={_onednn: of_linear} if _onednn else {})
     with counter:
         call()
     return counter.get_total_flops()
