@@ -35,21 +35,8 @@ def memory(shape: str) -> None:
     """Peak memory above the weights, one process each."""
     print(f"\n## Peak memory above the weights, {shape}, MB\n")
     print(f"{'':34} {'peak':>9} {'result':>9} {'without':>9}")
-    rows = [
-        ("ICL capture, N=16", "capture_ours", 16),
-        ("ICL capture, N=64", "capture_ours", 64),
-        ("ICL capture, N=256", "capture_ours", 256),
-        ("TransformerLens, 1 prompt", "capture_transformerlens", 1),
-        ("TransformerLens, 8 prompts", "capture_transformerlens", 8),
-        ("LCGD, label loss, batched", "lcgd_ours", 0),
-        ("LCGD, label loss, layerwise", "lcgd_ours", 1),
-        ("LCGD, label loss, the papers' way", "lcgd_papers", 0),
-        ("LCGD, all loss, batched", "lcgd_ours", 2),
-        ("LCGD, all loss, layerwise", "lcgd_ours", 3),
-        ("LCGD, all loss, the papers' way", "lcgd_papers", 1),
-    ]
-    for title, name, n in rows:
-        peak, result = _memory.in_child(name, shape, n)
+    for title in _memory.WORK:
+        peak, result = _memory.in_child(title, shape)
         print(f"{title:34} {peak:9.0f} {result:9.0f} {peak - result:9.0f}")
 
 
@@ -60,11 +47,11 @@ def main() -> None:
     parser.add_argument("--shapes", default="small,medium")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget", type=float, default=300.0, help="seconds for one table")
-    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if chosen.memory:
-        _memory.measure_here(chosen.memory[0], chosen.memory[1], int(chosen.memory[2]))
+        _memory.measure_here(*chosen.memory)
         return
     rounds = 1 if chosen.quick else chosen.rounds
     wanted = chosen.only.split(",")
