@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor
 
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.models import ICLModel
 from iclmech.updates import WeightUpdate, gradient_descent, layer_causal_gd
 

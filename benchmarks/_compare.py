@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.updates import gradient_descent, layer_causal_gd
 
 from . import _rivals

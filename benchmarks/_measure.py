@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from iclmech.capture import Activations
-from iclmech.models._products import linear, onednn_is_quicker
+from iclmech.captures import Activations
+from iclmech.models.twin._onednn import linear, onednn_is_quicker
 from iclmech.updates import WeightUpdate
 
 _onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # not in every build of PyTorch
@@ -41,7 +41,7 @@ class Contender:
 def interleave(contenders: list[Contender], rounds: int, budget: float) -> None:
     """Each contender once per round, in turn, after one round that does not count; CPU seconds of the one thread.
 
-    Stops after `rounds`, or before a round that would go past `budget` seconds by the clock.
+    Stops after `rounds`, or before a round that would go past `budget` seconds by the now.
     """
     begin = time.perf_counter()
     for number in range(rounds + 1):

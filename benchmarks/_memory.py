@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.updates import layer_causal_gd
 
 from . import _rivals

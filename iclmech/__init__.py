@@ -14,7 +14,7 @@ _EXPORTS = {
     "iclmech._base": ("ICLMechError", "ICLMechWarning"),
     "iclmech.models": ("ICLModel", "WeightsView", "list_models", "load_model", "weights_view"),
     "iclmech.tasks": ("PromptSet", "Task", "build_prompts", "list_tasks", "load_task"),
-    "iclmech.capture": ("Activations", "capture"),
+    "iclmech.captures": ("Activations", "capture"),
     "iclmech.updates": ("WeightUpdate", "gradient_descent", "layer_causal_gd"),
     "iclmech.experiments": (
         *("Circuit", "Comparison", "OrderSensitivity", "compare", "dual_form", "induction_heads"),
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from iclmech import analysis as analysis, figures as figures, interventions as interventions, mini as mini
     from iclmech._base import ICLMechError as ICLMechError, ICLMechWarning as ICLMechWarning
     from iclmech.analysis import circuit as circuit, metrics as metrics, statistics as statistics
-    from iclmech.capture import Activations as Activations, capture as capture
+    from iclmech.captures import Activations as Activations, capture as capture
     from iclmech.experiments import (
         Circuit as Circuit,
         Comparison as Comparison,
@@ -75,7 +75,7 @@ if not TYPE_CHECKING:
     import types
 
     class _Package(types.ModuleType):
-        """`iclmech.capture` stays the function when the package of that name is imported, which would take its place."""
+        """`iclmech.captures` stays the function when the package of that name is imported, which would take its place."""
 
         def __setattr__(self, name: str, value: object) -> None:
             if not (name in _HOME and isinstance(value, types.ModuleType)):

@@ -114,7 +114,7 @@ def native_model() -> Callable[..., ICLModel]:
 
 CONTRACT_PLACES = (
     "tests/models/",
-    "tests/capture/",
+    "tests/captures/",
     "tests/updates/",
     "tests/interventions/",
     "tests/test_against_reference.py",

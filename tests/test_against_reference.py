@@ -11,7 +11,7 @@ import reference
 import torch
 
 from iclmech.analysis import metrics
-from iclmech.capture import Activations, capture
+from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
 from iclmech.updates import WeightUpdate, gradient_descent, layer_causal_gd

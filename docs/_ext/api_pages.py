@@ -40,12 +40,13 @@ AREAS = (
     Area("experiments", "iclmech.experiments", "iclmech.experiments", "experiments/__init__.py", "Protocols and their results, besides those at the top."),
     Area("models", "iclmech.models", "iclmech.models", "models/__init__.py", "What stands behind `ICLModel`."),
     Area("tasks", "iclmech.tasks", "iclmech.tasks", "tasks/__init__.py", "The parts of prompts, presets, examples."),
-    Area("capture", "iclmech.capture", "iclmech.capture", "capture/__init__.py", "The core below `capture`."),
+    Area("capture", "iclmech.captures", "iclmech.captures", "capture/__init__.py", "The core below `capture`."),
     Area("updates", "iclmech.updates", "iclmech.updates", "updates/__init__.py", "The parts of weight updates."),
     Area("analysis", "iclmech.analysis", "iclmech.analysis", "analysis/__init__.py", "What metrics, statistics and circuit share."),
     Area("report", "iclmech.report", "iclmech.report", "report/__init__.py", "The HTML page."),
     Area("mini", "iclmech.mini", "iclmech.mini", "mini/__init__.py", "The world of icl-mini."),
-    Area("training", "iclmech.experiments.mini", "iclmech.experiments.mini", "experiments/mini/__init__.py", "Training and measuring models of icl-mini's kind."),
+    Area("training", "iclmech.training", "iclmech.training", "training/__init__.py", "Small nets and the one trainer."),
+    Area("mini-training", "iclmech.experiments.mini", "iclmech.experiments.mini", "experiments/mini/__init__.py", "Training and measuring models of icl-mini's kind."),
 )  # fmt: skip
 
 

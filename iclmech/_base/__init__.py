@@ -24,4 +24,4 @@ from ._files import (
 from ._progress import track as track
 from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
 from ._seeds import np_rng as np_rng, rng as rng
-from ._sites import SITES as SITES, Site as Site, check_sites as check_sites
+from ._site_names import SITES as SITES, Site as Site, check_sites as check_sites

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._circuit import (
+from ._circuit_measures import (
     assigned as assigned,
     copy_magnitude as copy_magnitude,
     correct_induction as correct_induction,
@@ -36,4 +36,4 @@ from ._geometry import (
     purity_chance as purity_chance,
 )
 from ._induction import copying as copying, prefix_matching as prefix_matching
-from ._roles import MASS_ROLES as MASS_ROLES, head_table as head_table, role_mass as role_mass
+from ._role_mass import MASS_ROLES as MASS_ROLES, head_table as head_table, role_mass as role_mass

@@ -5,33 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 _HOME = {
-    "CONTROLS": "_compare_plan",
+    "CONTROLS": "comparison._plan",
     "CircuitConfig": "_config",
     "CompareConfig": "_config",
     "TrainMiniConfig": "_config",
-    "CompareError": "_compare_plan",
-    "Comparison": "_comparison",
-    "UPDATES": "_compare_plan",
-    "BYPASSES": "_circuit_plan",
-    "EDGES": "_circuit_plan",
+    "CompareError": "comparison._plan",
+    "Comparison": "comparison._result",
+    "UPDATES": "comparison._plan",
+    "BYPASSES": "_inference_circuit._plan",
+    "EDGES": "_inference_circuit._plan",
     "order_sensitivity": "_order",
-    "inference_circuit": "_circuit",
+    "inference_circuit": "_inference_circuit._protocol",
     "induction_heads": "_induction_heads",
     "dual_form": "_dual_form",
     "OrderSensitivity": "_order",
-    "CircuitError": "_circuit_plan",
-    "Circuit": "_circuit_result",
-    "compare": "_compare",
+    "CircuitError": "_inference_circuit._plan",
+    "Circuit": "_inference_circuit._result",
+    "compare": "comparison._protocol",
     "published": "_published",
 }
 
 if TYPE_CHECKING:
-    from ._circuit import inference_circuit as inference_circuit
-    from ._circuit_plan import BYPASSES as BYPASSES, EDGES as EDGES, CircuitError as CircuitError
-    from ._circuit_result import Circuit as Circuit
-    from ._compare import compare as compare
-    from ._compare_plan import CONTROLS as CONTROLS, UPDATES as UPDATES, CompareError as CompareError
-    from ._comparison import Comparison as Comparison
     from ._config import (
         CircuitConfig as CircuitConfig,
         CompareConfig as CompareConfig,
@@ -39,8 +33,14 @@ if TYPE_CHECKING:
     )
     from ._dual_form import dual_form as dual_form
     from ._induction_heads import induction_heads as induction_heads
+    from ._inference_circuit._plan import BYPASSES as BYPASSES, EDGES as EDGES, CircuitError as CircuitError
+    from ._inference_circuit._protocol import inference_circuit as inference_circuit
+    from ._inference_circuit._result import Circuit as Circuit
     from ._order import OrderSensitivity as OrderSensitivity, order_sensitivity as order_sensitivity
     from ._published import published as published
+    from .comparison._plan import CONTROLS as CONTROLS, UPDATES as UPDATES, CompareError as CompareError
+    from .comparison._protocol import compare as compare
+    from .comparison._result import Comparison as Comparison
 
 if not TYPE_CHECKING:
 

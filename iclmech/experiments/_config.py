@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from iclmech._base import ICLMechError
 
 if TYPE_CHECKING:
-    from ._circuit_result import Circuit
-    from ._comparison import Comparison
+    from ._inference_circuit._result import Circuit
+    from .comparison._result import Comparison
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class CompareConfig:
         from iclmech.models import load_model
         from iclmech.tasks import load_task
 
-        from ._compare import compare
+        from .comparison._protocol import compare
 
         return compare(
             load_model(self.model, device=self.device or None),
@@ -129,7 +129,7 @@ class CircuitConfig:
         from iclmech.models import load_model
         from iclmech.tasks import load_task
 
-        from ._circuit import inference_circuit
+        from ._inference_circuit._protocol import inference_circuit
 
         return inference_circuit(
             load_model(self.model, device=self.device or None),

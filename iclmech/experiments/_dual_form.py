@@ -15,7 +15,7 @@ from iclmech.models import HookFn, ICLModel
 from iclmech.tasks import PromptSet
 from iclmech.updates import WeightUpdate
 
-from ._circuit_plan import CircuitError
+from ._inference_circuit._plan import CircuitError
 
 
 def dual_form(model: ICLModel, prompts: PromptSet, update: WeightUpdate, rank: int = 4, seed: int = 0) -> xr.Dataset:

@@ -12,7 +12,7 @@ from torch import Tensor
 from iclmech._base import rng
 from iclmech.analysis import AnalysisError, circuit
 from iclmech.analysis.statistics import clustered_bootstrap
-from iclmech.capture import Row, iter_run
+from iclmech.captures import Row, iter_run
 from iclmech.models import ICLModel, weights_view
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from torch import Tensor
 from iclmech._base import atomic_write, from_ascii_json, provenance, to_ascii_json, track
 from iclmech.analysis import metrics
 from iclmech.analysis.statistics import clustered_bootstrap
-from iclmech.capture import Activations, capture
+from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts, load_task
 
-from ._circuit_plan import CircuitError
-from ._circuit_result import load_dataset
-from ._compare_plan import seeds_of, updates_of
+from ._inference_circuit._plan import CircuitError
+from ._inference_circuit._result import load_dataset
+from .comparison._plan import seeds_of, updates_of
 
 if TYPE_CHECKING:
     import pandas as pd

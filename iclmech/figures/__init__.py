@@ -7,8 +7,8 @@ Each figure holds from 400 to 1600 px, has one colour per update, draws its inte
 from __future__ import annotations
 
 from ._accuracy import accuracy_by_setting as accuracy_by_setting
-from ._attention import attention_text as attention_text
-from ._circuit import circuit_diagram as circuit_diagram
+from ._attention_text import attention_text as attention_text
+from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._emergence import emergence as emergence
 from ._heads import head_map as head_map
 from ._lens import logit_lens as logit_lens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._attention import (
+from ._attention_edits import (
     AttentionEdit as AttentionEdit,
     LayerEdit as LayerEdit,
     all_split as all_split,
@@ -17,15 +17,14 @@ from ._cut import (
     parse_edges as parse_edges,
 )
 from ._edges import EdgeRows as EdgeRows, EdgeSet as EdgeSet, PositionEdges as PositionEdges, RoleEdges as RoleEdges
-from ._layout import (
+from ._pass_layout import (
     Intervention as Intervention,
     InterventionError as InterventionError,
     Layout as Layout,
     Spec as Spec,
 )
 from ._place import placed as placed
-from ._roles import ROLE_NAMES as ROLE_NAMES, RoleTable as RoleTable, TokenRoles as TokenRoles
-from ._sites import (
+from ._state_edits import (
     EditSite as EditSite,
     ReplacePattern as ReplacePattern,
     add as add,
@@ -35,3 +34,4 @@ from ._sites import (
     scale as scale,
     zero as zero,
 )
+from ._token_roles import ROLE_NAMES as ROLE_NAMES, RoleTable as RoleTable, TokenRoles as TokenRoles

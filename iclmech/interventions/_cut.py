@@ -13,9 +13,9 @@ from torch import Tensor
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
-from ._attention import AttentionEdit, LayerEdit
+from ._attention_edits import AttentionEdit, LayerEdit
 from ._edges import EdgeRows, EdgeSet, PositionEdges, RoleEdges, draws
-from ._layout import InterventionError, Layout, check_heads, check_layers
+from ._pass_layout import InterventionError, Layout, check_heads, check_layers
 
 Control = Literal["random", "mass"]
 

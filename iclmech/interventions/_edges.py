@@ -13,8 +13,8 @@ from torch import Tensor
 from iclmech._base import digest, rng
 from iclmech.tasks import PromptSet
 
-from ._layout import InterventionError, Layout
-from ._roles import TokenRoles, codes_of
+from ._pass_layout import InterventionError, Layout
+from ._token_roles import TokenRoles, codes_of
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from iclmech.models import ICLModel
 
-from ._attention import specs_of
-from ._layout import Intervention, Layout
+from ._attention_edits import specs_of
+from ._pass_layout import Intervention, Layout
 
 
 @contextlib.contextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from ._sequences import LossWeights as LossWeights, MixtureConfig as MixtureConfig, training_batch as training_batch
 from ._store import list_mini_models as list_mini_models, mini_history as mini_history, mini_model_dir as mini_model_dir
 from ._tasks import (
     MINI_TASKS as MINI_TASKS,
     MiniTaskInfo as MiniTaskInfo,
     MiniTaskSpec as MiniTaskSpec,
     mini_task_spec as mini_task_spec,
+)
+from ._training_sequences import (
+    LossWeights as LossWeights,
+    MixtureConfig as MixtureConfig,
+    training_batch as training_batch,
 )
 from ._vocabulary import (
     build_tokenizer as build_tokenizer,

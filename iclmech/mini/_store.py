@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .._base import ModelError, from_ascii_json
+from iclmech._base import ModelError, from_ascii_json
 
 DATA = Path(__file__).parent / "data"
 NAME = "icl-mini"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from random import Random
 
-from .._base import TaskError
+from iclmech._base import TaskError
+
 from . import _lexicon as lex
 from ._world import Episode, _sources, world_seed
 

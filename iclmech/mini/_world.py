@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
-from .._base import TaskError, np_rng
+from iclmech._base import TaskError, np_rng
+
 from . import _lexicon as lex
 from ._texts import PATTERNS, fill
 

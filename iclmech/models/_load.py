@@ -15,7 +15,7 @@ from iclmech._base import ModelError
 
 from ._model import ICLModel
 from ._selfcheck import probe_tokens
-from ._windows import windows_of
+from .backends._attention_windows import windows_of
 
 
 def list_models() -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iclmech._base import ModelError, digest, tensor_digest
 
-from ._protocol import Backend, HookFn, Leaf, ModelShape
+from ._protocol import Backend, HookFn, ModelShape, Parameter
 from ._selfcheck import check, hooked as place_hooks
 
 Selector = Literal["attn_kv", "attn_v", "all"] | Callable[[str, int | None], bool]
@@ -23,11 +23,11 @@ def backend_of(model: Any, tokenizer: Any = None) -> Backend:
     from transformer_lens.model_bridge import TransformerBridge
 
     if isinstance(model, TransformerBridge):
-        from ._bridge import BridgeBackend
+        from .backends._bridge import BridgeBackend
 
         return BridgeBackend(model, tokenizer)
     if type(model).__name__ == "HookedTransformer":
-        from ._hooked import HookedBackend
+        from .backends._hooked_transformer import HookedBackend
 
         return HookedBackend(model, tokenizer)
     raise ModelError(
@@ -55,7 +55,7 @@ class ICLModel:
     def __init__(
         self, model: Any, name: str | None = None, tokenizer: Any = None, *, plain: tuple[Tensor, Tensor] | None = None
     ):
-        self.backend = model if hasattr(model, "key_value_leaves") else backend_of(model, tokenizer)
+        self.backend = model if hasattr(model, "key_value_parameters") else backend_of(model, tokenizer)
         self.hooked: Any = self.backend.hooked
         self.name = name or str(getattr(self.hooked.cfg, "model_name", None) or "model")
         self.capabilities = check(self.backend, plain)
@@ -84,12 +84,12 @@ class ICLModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.backend.key_value_leaves()[0].tensor.device
+        return self.backend.key_value_parameters()[0].tensor.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the key and value projections."""
-        return self.backend.key_value_leaves()[0].tensor.dtype
+        return self.backend.key_value_parameters()[0].tensor.dtype
 
     @property
     def bos(self) -> int:
@@ -133,23 +133,23 @@ class ICLModel:
         """Logit lens: the model's own final norm and unembedding of a residual state."""
         return self.backend.readout(resid)
 
-    def leaves(self, parameters: Selector = "attn_kv") -> list[Leaf]:
+    def parameters(self, parameters: Selector = "attn_kv") -> list[Parameter]:
         """The trainable tensors a selector names: "attn_kv", "attn_v", "all", or a function of (name, layer)."""
-        key_value = self.backend.key_value_leaves()
+        key_value = self.backend.key_value_parameters()
         if parameters == "attn_kv":
             return key_value
         if parameters == "attn_v":
-            return [leaf for leaf in key_value if leaf.kind in ("v", "v_bias")]
-        everything = key_value + self.backend.other_leaves()
+            return [parameter for parameter in key_value if parameter.kind in ("v", "v_bias")]
+        everything = key_value + self.backend.other_parameters()
         if parameters == "all":
             return everything
         if not callable(parameters):
             raise ModelError(
                 f"got parameters={parameters!r}; expected 'attn_kv', 'attn_v', 'all' or a function of (name, layer)."
             )
-        chosen = [leaf for leaf in everything if parameters(leaf.name, leaf.layer)]
+        chosen = [parameter for parameter in everything if parameters(parameter.name, parameter.layer)]
         if not chosen:
-            names = ", ".join(leaf.name for leaf in everything[:6])
+            names = ", ".join(parameter.name for parameter in everything[:6])
             raise ModelError(f"the selector chose no parameter; the model's are named like {names}.")
         return chosen
 
@@ -165,7 +165,7 @@ class ICLModel:
 
     def hash(self) -> str:
         """16 hex digits that change when any weight does, whatever the tensors are called."""
-        return digest(sorted(tensor_digest(leaf.tensor) for leaf in self.leaves("all")))
+        return digest(sorted(tensor_digest(parameter.tensor) for parameter in self.parameters("all")))
 
     @property
     def applied(self) -> tuple[str, ...]:

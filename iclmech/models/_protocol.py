@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-LeafKind = Literal["k", "v", "k_bias", "v_bias", "other"]
+ParameterKind = Literal["k", "v", "k_bias", "v_bias", "other"]
 ScoreSource = Literal["hook", "rotated", "plain", "native_rotary"]
 
 
@@ -28,7 +28,7 @@ class ModelShape:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class Parameter:
     """One trainable tensor of the model, the very object that a forward pass reads.
 
     `layer` is None outside the blocks; `kind` is "other" for everything but the key and value projections.
@@ -36,13 +36,13 @@ class Leaf:
 
     name: str
     layer: int | None
-    kind: LeafKind
+    kind: ParameterKind
     tensor: nn.Parameter
     heads: int
     transposed: bool = False
 
     def canonical(self, value: Tensor) -> Tensor:
-        """`value`, laid out like the leaf, as [n_kv_heads, d_model, d_head] (weights) or [n_kv_heads, d_head] (biases)."""
+        """`value`, laid out like the parameter, as [n_kv_heads, d_model, d_head] (weights) or [n_kv_heads, d_head] (biases)."""
         if self.kind in ("k_bias", "v_bias"):
             return value.reshape(self.heads, -1)
         if self.kind == "other" or not self.transposed:
@@ -109,11 +109,11 @@ class Backend(Protocol):
         """Final norm and unembedding of a residual state."""
         ...
 
-    def key_value_leaves(self) -> list[Leaf]:
+    def key_value_parameters(self) -> list[Parameter]:
         """Leaves of the key and value projections, layer by layer: k, v, then their biases where present."""
         ...
 
-    def other_leaves(self) -> list[Leaf]:
+    def other_parameters(self) -> list[Parameter]:
         """Every other trainable tensor that a forward pass reads, each once."""
         ...
 

@@ -69,7 +69,7 @@ def check(backend: Backend, plain: tuple[Tensor, Tensor] | None = None) -> Capab
     """
     shape = backend.shape
     tokens = plain[0] if plain else probe_tokens(shape.d_vocab, shape.n_ctx, backend.local_windows())
-    tokens = tokens.to(backend.key_value_leaves()[0].tensor.device)
+    tokens = tokens.to(backend.key_value_parameters()[0].tensor.device)
     with torch.no_grad():
         seen, logits = _record(backend, tokens)
         tol = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 5e-2

@@ -17,7 +17,7 @@ from iclmech._base import ICLMechError, atomic_write
 from iclmech.mini import MINI_TASKS
 
 from ._answer import answer
-from ._attention import attention_payload
+from ._attention_pane import attention_payload
 from ._escape import safe_script, script_json, shown
 from ._provenance import command, rows
 from ._tables import tables

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from ._load import list_tasks as list_tasks, load_task as load_task
 from ._presets import DEUTCH2024 as DEUTCH2024, PRESETS as PRESETS, Preset as Preset
-from ._prompts import build_prompts as build_prompts
-from ._records import Example as Example
-from ._select import Selection as Selection
-from ._task import Task as Task
-from ._tokens import EOS_SEPARATOR as EOS_SEPARATOR, PieceTokenizer as PieceTokenizer
-from ._types import (
+from ._prompt_set import (
     Context as Context,
     Demonstration as Demonstration,
     PromptSet as PromptSet,
@@ -17,3 +12,8 @@ from ._types import (
     Role as Role,
     Span as Span,
 )
+from ._prompts import build_prompts as build_prompts
+from ._records import Example as Example
+from ._select import Selection as Selection
+from ._task import Task as Task
+from ._tokens import EOS_SEPARATOR as EOS_SEPARATOR, PieceTokenizer as PieceTokenizer

@@ -9,10 +9,10 @@ import numpy as np
 
 from iclmech._base import PromptError, np_rng
 
-from ._fit import fitting
-from ._labels import encode_labels
-from ._parts import Context, Demonstration, Span
+from ._label_tokens import encode_labels
+from ._prompt_parts import Context, Demonstration, Span
 from ._tokens import PieceTokenizer
+from ._window import fitting
 
 
 def _another_order(generator: np.random.Generator, labels: Sequence[object]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from ._parts import Role, Span
+from ._prompt_parts import Role, Span
 
 _STYLE: dict[Role, str] = {
     "bos": "opacity:.6",

@@ -10,15 +10,15 @@ from typing import Any, Literal, get_args
 
 from iclmech._base import ICLMechWarning, PromptError, np_rng
 
-from ._fit import context_room, fitting, query_cost
-from ._labels import encode_labels, shared_start
-from ._parts import Context, Demonstration, Query, Span
+from ._label_tokens import encode_labels, shared_start
+from ._prompt_parts import Context, Demonstration, Query, Span
+from ._prompt_set import PromptSet
 from ._records import Example
 from ._select import Selection, select
 from ._task import Task
 from ._template import template as parse_template
 from ._tokens import PieceTokenizer
-from ._types import PromptSet
+from ._window import context_room, fitting, query_cost
 
 
 def build_prompts(

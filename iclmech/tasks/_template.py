@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 
 from iclmech._base import TaskError
 
-from ._parts import Role, Span
+from ._prompt_parts import Role, Span
 from ._tokens import PieceTokenizer
 
 

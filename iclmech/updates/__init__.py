@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._gd import gradient_descent as gradient_descent
-from ._layout import LeafLayout as LeafLayout
-from ._lcgd import layer_causal_gd as layer_causal_gd
+from ._parameter_layout import ParameterLayout as ParameterLayout
 from ._weight_update import WeightUpdate as WeightUpdate
+from .methods._gd import gradient_descent as gradient_descent
+from .methods._lcgd import layer_causal_gd as layer_causal_gd

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from iclmech._base import UpdateError
-from iclmech.models import ICLModel, Leaf
+from iclmech.models import ICLModel, Parameter
 
 from ._restore import finish, write_back
 
@@ -41,13 +41,17 @@ def in_force(
 ) -> Iterator[None]:
     """W + ΔW inside; W restored bit for bit outside. The work of `WeightUpdate.applied`, which has the rules."""
     _check(model, own_hash, model_hash, requires)
-    leaves = _leaves(model, deltas)
+    parameters = _parameters_changed(model, deltas)
     frames = _frames.setdefault(model, [])
-    frame = _Frame(model_hash, [(leaf.tensor, leaf.tensor.detach().clone()) for leaf in leaves], contextlib.ExitStack())
+    frame = _Frame(
+        model_hash,
+        [(parameter.tensor, parameter.tensor.detach().clone()) for parameter in parameters],
+        contextlib.ExitStack(),
+    )
     try:
         frames.append(frame)
         frame.mark.enter_context(model.marked(own_hash))
-        _add(deltas, leaves)
+        _add(deltas, parameters)
         yield
     finally:
         in_order = frame not in frames or frames[-1] is frame
@@ -69,11 +73,11 @@ def _take_out(frames: list[_Frame], frame: _Frame) -> None:
 
 
 @torch.no_grad()
-def _add(deltas: Mapping[str, Tensor], leaves: list[Leaf]) -> None:
-    for leaf in leaves:
-        delta = deltas[leaf.name].to(leaf.tensor.device)
-        dtype = torch.promote_types(leaf.tensor.dtype, torch.promote_types(delta.dtype, torch.float32))
-        leaf.tensor.copy_(leaf.tensor.to(dtype) + delta.to(dtype))  # rounded once, to the type of W
+def _add(deltas: Mapping[str, Tensor], parameters: list[Parameter]) -> None:
+    for parameter in parameters:
+        delta = deltas[parameter.name].to(parameter.tensor.device)
+        dtype = torch.promote_types(parameter.tensor.dtype, torch.promote_types(delta.dtype, torch.float32))
+        parameter.tensor.copy_(parameter.tensor.to(dtype) + delta.to(dtype))  # rounded once, to the type of W
 
 
 def _check(model: ICLModel, own_hash: str, model_hash: str, requires: Sequence[str]) -> None:
@@ -92,12 +96,12 @@ def _check(model: ICLModel, own_hash: str, model_hash: str, requires: Sequence[s
         )
 
 
-def _leaves(model: ICLModel, deltas: Mapping[str, Tensor]) -> list[Leaf]:
-    leaves = [leaf for leaf in model.leaves("all") if leaf.name in deltas]
-    absent = set(deltas) - {leaf.name for leaf in leaves}
+def _parameters_changed(model: ICLModel, deltas: Mapping[str, Tensor]) -> list[Parameter]:
+    parameters = [parameter for parameter in model.parameters("all") if parameter.name in deltas]
+    absent = set(deltas) - {parameter.name for parameter in parameters}
     if absent:
         raise UpdateError(
             f"{model.name} has no parameters {', '.join(sorted(absent))}; the update was made on another kind of model "
             "(TransformerBridge and HookedTransformer name them differently). Compute it on this one."
         )
-    return leaves
+    return parameters

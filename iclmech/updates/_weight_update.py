@@ -19,7 +19,7 @@ from iclmech._base import UpdateError, digest, read_safetensors, rng, tensor_dig
 from iclmech.models import ICLModel
 
 from ._applying import in_force
-from ._layout import KINDS, LeafLayout
+from ._parameter_layout import KINDS, ParameterLayout
 
 _SCHEMA = 1
 
@@ -30,13 +30,13 @@ class WeightUpdate:
 
     Attributes:
         deltas: parameter name → ΔW, laid out as the model stores that parameter; float32 or float64, on the CPU.
-        layout: parameter name → `LeafLayout`: its layer, its kind, how it is stored, the norm of the weight before.
+        layout: parameter name → `ParameterLayout`: its layer, its kind, how it is stored, the norm of the weight before.
         model_hash: the hash of the weights that the update belongs to.
         meta: how it came about: method, lr, loss, losses per step, demonstrations' hash, versions. JSON-serialisable.
     """
 
     deltas: Mapping[str, Tensor]
-    layout: Mapping[str, LeafLayout]
+    layout: Mapping[str, ParameterLayout]
     model_hash: str
     meta: Mapping[str, Any]
 
@@ -174,7 +174,7 @@ class WeightUpdate:
             FileError: no such file, another kind of file, a damaged one, or one written by a newer version.
         """
         tensors, _, meta = read_safetensors(path, kind="weight_update", schema=_SCHEMA)
-        layout = {name: LeafLayout(**spec) for name, spec in meta["layout"].items()}
+        layout = {name: ParameterLayout(**spec) for name, spec in meta["layout"].items()}
         return cls({name: tensors[name] for name in layout}, layout, meta["model_hash"], meta["meta"])
 
     # -- showing it -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from iclmech.analysis import AnalysisError, circuit
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.models import weights_view
 from iclmech.tasks import Task, build_prompts
 

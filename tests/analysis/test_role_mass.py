@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from iclmech.analysis import AnalysisError, circuit
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.tasks import Span, Task, build_prompts
 
 

@@ -11,9 +11,9 @@ import torch
 
 from iclmech._base import FileError
 from iclmech.experiments import Circuit, CircuitError, inference_circuit
-from iclmech.experiments._circuit_cuts import CutRuns, joined_clusters
-from iclmech.experiments._circuit_dataset import build_dataset
-from iclmech.experiments._circuit_plan import ARMS, EDGES, CircuitPlan, windows_of
+from iclmech.experiments._inference_circuit._cuts import CutRuns, joined_clusters
+from iclmech.experiments._inference_circuit._dataset import build_dataset
+from iclmech.experiments._inference_circuit._plan import ARMS, EDGES, CircuitPlan, windows_of
 from iclmech.models import load_model
 from iclmech.tasks import Task, build_prompts, load_task
 
@@ -211,7 +211,7 @@ def test_icl_mini_runs() -> None:
 
 def test_the_window_is_chosen_on_held_out_queries_by_the_loss(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted losses: the second window costs most beyond its control, though the first one costs most."""
-    from iclmech.experiments import _circuit_cuts as cuts
+    from iclmech.experiments._inference_circuit import _cuts as cuts
 
     costs = {((0, 0), "cut"): 3.0, ((0, 0), "random"): 2.9, ((1, 1), "cut"): 2.0, ((1, 1), "random"): 0.5}
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from iclmech import ICLMechError
-from iclmech.experiments import CONTROLS, CompareConfig, CompareError, _compare_plan as plan
+from iclmech.experiments import CONTROLS, CompareConfig, CompareError
+from iclmech.experiments.comparison import _plan as plan
 from iclmech.tasks import Task
 
 
@@ -112,7 +113,7 @@ def test_config_becomes_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("iclmech.models.load_model", lambda name, device: name)
     monkeypatch.setattr("iclmech.tasks.load_task", lambda name, data: (name, data))
-    monkeypatch.setattr("iclmech.experiments._compare.compare", remember)
+    monkeypatch.setattr("iclmech.experiments.comparison._protocol.compare", remember)
     CompareConfig(
         lr="0.01,0.1",
         separator="\\n\\n",

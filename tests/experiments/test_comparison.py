@@ -10,11 +10,12 @@ import xarray as xr
 
 from iclmech import ICLMechError
 from iclmech._base import FileError, to_ascii_json
-from iclmech.experiments import Comparison, _comparison_file as file
-from iclmech.experiments._compare_gather import Frame, gather, gather_queries
-from iclmech.experiments._compare_measure import Records
-from iclmech.experiments._compare_names import comparison_names, setting_names
-from iclmech.experiments._compare_plan import ESSENTIAL, Plan
+from iclmech.experiments import Comparison
+from iclmech.experiments.comparison import _file as file
+from iclmech.experiments.comparison._dataset import Frame, gather, gather_queries
+from iclmech.experiments.comparison._measure import Records
+from iclmech.experiments.comparison._names import comparison_names, setting_names
+from iclmech.experiments.comparison._plan import ESSENTIAL, Plan
 
 WEIRD = 'tab\tNUL\x00 lone \ud800 snowman ☃ emoji 🧊 quote " </script> \r\n'
 SEEDS, QUERIES, LAYERS, HEADS = (3, 7), 20, 3, 2

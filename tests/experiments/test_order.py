@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.experiments import CircuitError, OrderSensitivity, order_sensitivity
 from iclmech.tasks import Task, build_prompts
 

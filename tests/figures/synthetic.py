@@ -9,11 +9,11 @@ import xarray as xr
 
 from iclmech._base import to_ascii_json
 from iclmech.experiments import Comparison
-from iclmech.experiments._compare_gather import Frame, gather
-from iclmech.experiments._compare_measure import Records
-from iclmech.experiments._compare_names import comparison_names, setting_names
-from iclmech.experiments._compare_plan import CONTROLS, DEFAULT_GRID, Plan, updates_of
-from iclmech.experiments._compare_rates import RateCurve
+from iclmech.experiments.comparison._dataset import Frame, gather
+from iclmech.experiments.comparison._learning_rate import RateCurve
+from iclmech.experiments.comparison._measure import Records
+from iclmech.experiments.comparison._names import comparison_names, setting_names
+from iclmech.experiments.comparison._plan import CONTROLS, DEFAULT_GRID, Plan, updates_of
 
 HOSTILE = '<script>window.hacked=1</script>"\'</textarea><img src=x onerror="window.hacked=1">'
 HOSTILE_LINK = '<a href="javascript:window.hacked=1">click</a> $x$ %{x} \u202eevil'

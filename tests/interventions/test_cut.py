@@ -10,7 +10,7 @@ import pytest
 import reference._models as reference
 import torch
 
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.interventions import CutMeter, InterventionError, Layout, RoleEdges, attention_way, cut_edges, zero
 from iclmech.interventions._cut import as_many, of_same_mass
 from iclmech.interventions._edges import draws

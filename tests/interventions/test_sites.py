@@ -8,7 +8,7 @@ import pytest
 import reference._models as reference
 import torch
 
-from iclmech.capture import Row, capture, iter_run
+from iclmech.captures import Row, capture, iter_run
 from iclmech.interventions import InterventionError, add, graft, placed, replace, replace_pattern, scale, zero
 from iclmech.models import weights_view
 

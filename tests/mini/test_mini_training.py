@@ -12,8 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from iclmech._base import ModelError, TaskError
 from iclmech.experiments import mini as training
-from iclmech.experiments.mini import MiniNet, NetConfig, Phase, Recipe, load_recipe, train_mini
-from iclmech.experiments.mini._optimizer import BatchedMuon, orthogonalise
+from iclmech.experiments.mini import train_mini
+from iclmech.training import MiniNet, NetConfig, Phase, Recipe, load_recipe
+from iclmech.training._optimizers import BatchedMuon, orthogonalise
 
 TINY = Recipe(
     name="tiny", check_every=4, dense_every=4, warmup=2, net=NetConfig(n_layers=1, d_model=16, n_heads=2, d_mlp=24, n_ctx=64),
@@ -98,7 +99,7 @@ def test_another_seed_is_another_model_and_is_not_mixed_up(tmp_path: Path) -> No
 
 
 def test_training_lowers_the_loss_of_recall() -> None:
-    from iclmech.experiments.mini._train import start_run, train_step
+    from iclmech.training._trainer import start_run, train_step
 
     phase = Phase(steps=60, length=48, tokens=768, repeat=0.0, recall=1.0, easy=1.0)
     run = start_run(dataclasses.replace(TINY, phases=(phase,)), seed=0)
@@ -107,7 +108,7 @@ def test_training_lowers_the_loss_of_recall() -> None:
 
 
 def test_a_phase_ends_early_when_its_aim_is_reached() -> None:
-    from iclmech.experiments.mini._train import _advance, start_run
+    from iclmech.training._trainer import _advance, start_run
 
     run = start_run(
         dataclasses.replace(TINY, phases=(Phase(steps=500, length=24, until=0.5), Phase(steps=5, length=24))), 0
@@ -122,7 +123,7 @@ def test_shipped_recipes_load_and_say_everything() -> None:
     assert max(phase.length for phase in full.phases) == full.net.n_ctx == 1024
     assert (quick.world, quick.net, quick.loss, quick.phases[:3]) == (full.world, full.net, full.loss, full.phases[:3])
     assert quick.steps < full.steps
-    assert training.load_recipe(full) is full
+    assert load_recipe(full) is full
 
 
 def test_unknown_recipes_and_keys_are_refused(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 
 import iclmech as icl
 from iclmech._base import ModelError
-from iclmech.experiments.mini import accuracy, induction, load_net, load_recipe, net_patterns, net_predict, write_prompt
+from iclmech.experiments.mini import accuracy, induction, net_patterns, net_predict, write_prompt
 from iclmech.mini import list_mini_models, mini_history, mini_model_dir, mini_task_spec
 from iclmech.mini._store import DATA
+from iclmech.training import load_net, load_recipe
 
 
 @cache

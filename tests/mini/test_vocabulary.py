@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from iclmech.mini import MINI_TASKS, build_tokenizer, mini_task_spec, piece_ids, vocabulary, word_id
 from iclmech.mini._lexicon import all_words
-from iclmech.mini._sequences import GENERAL_TEMPLATES, TEMPLATES
+from iclmech.mini._training_sequences import GENERAL_TEMPLATES, TEMPLATES
 
 TOKENIZER = build_tokenizer()
 

@@ -10,7 +10,7 @@ import pytest
 
 from iclmech._base import TaskError
 from iclmech.mini import FAMILIES, WorldConfig, _lexicon as lex, draw_episode, held_pair, world_seed
-from iclmech.mini._sequences import (
+from iclmech.mini._training_sequences import (
     LossWeights,
     MixtureConfig,
     episode_sequence,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from iclmech._base import ICLMechWarning, ModelError
-from iclmech.capture import capture
+from iclmech.captures import capture
 from iclmech.models import ICLModel
 from iclmech.tasks import Task, build_prompts
 from iclmech.updates import gradient_descent, layer_causal_gd

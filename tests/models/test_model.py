@@ -14,14 +14,16 @@ from iclmech.models import ICLModel
 def test_leaves_are_the_key_and_value_projections(family, tiny_model, tiny_hf):
     model, plain = tiny_model(family), tiny_hf(family)
     biased = family in ("gpt2", "gpt_neox", "qwen2")
-    leaves = model.leaves()
+    parameters = model.parameters()
     kinds = ("k", "v", "k_bias", "v_bias") if biased else ("k", "v")
-    assert sorted((leaf.layer, leaf.kind) for leaf in leaves) == sorted((n, kind) for n in range(3) for kind in kinds)
-    for leaf in leaves:
-        own = reference.parameter_of(plain, leaf.layer, leaf.kind)
-        mine = leaf.canonical(leaf.tensor.detach())
-        assert torch.equal(mine, reference.canonical(plain, leaf.kind, own.detach()))
-    assert {leaf.kind for leaf in model.leaves("attn_v")} == ({"v", "v_bias"} if biased else {"v"})
+    assert sorted((parameter.layer, parameter.kind) for parameter in parameters) == sorted(
+        (n, kind) for n in range(3) for kind in kinds
+    )
+    for parameter in parameters:
+        own = reference.parameter_of(plain, parameter.layer, parameter.kind)
+        mine = parameter.canonical(parameter.tensor.detach())
+        assert torch.equal(mine, reference.canonical(plain, parameter.kind, own.detach()))
+    assert {parameter.kind for parameter in model.parameters("attn_v")} == ({"v", "v_bias"} if biased else {"v"})
 
 
 @pytest.mark.parametrize("family", reference.FAMILIES)
@@ -30,42 +32,46 @@ def test_gradients_reach_every_leaf(family, fresh_model):
     tokens = torch.randint(0, 280, (2, 12), generator=torch.Generator().manual_seed(0))
     for parameter in model.hooked.parameters():
         parameter.requires_grad_(False)
-    everything = model.leaves("all")
-    assert len({leaf.name for leaf in everything}) == len(everything) == len({id(leaf.tensor) for leaf in everything})
-    leaves = model.leaves("attn_kv")
-    for leaf in leaves:
-        leaf.tensor.requires_grad_(True)
-    grads = torch.autograd.grad(model.forward(tokens)[:, -1, 3].sum(), [leaf.tensor for leaf in leaves])
-    for leaf, grad in zip(leaves, grads, strict=True):
-        zero = leaf.kind == "k_bias" and family in ("gpt2", "gpt_neo")  # softmax does not see a constant
-        assert (float(grad.abs().max()) < 1e-6) == zero, leaf.name
+    everything = model.parameters("all")
+    assert (
+        len({parameter.name for parameter in everything})
+        == len(everything)
+        == len({id(parameter.tensor) for parameter in everything})
+    )
+    parameters = model.parameters("attn_kv")
+    for parameter in parameters:
+        parameter.tensor.requires_grad_(True)
+    grads = torch.autograd.grad(model.forward(tokens)[:, -1, 3].sum(), [parameter.tensor for parameter in parameters])
+    for parameter, grad in zip(parameters, grads, strict=True):
+        zero = parameter.kind == "k_bias" and family in ("gpt2", "gpt_neo")  # softmax does not see a constant
+        assert (float(grad.abs().max()) < 1e-6) == zero, parameter.name
 
 
 @pytest.mark.parametrize("family", reference.FAMILIES)
 def test_all_leaves_cover_every_weight_of_the_plain_model(family, tiny_model, tiny_hf):
     """As many numbers as the plain model has (tied embeddings once), so that no stale copy counts."""
-    mine = sum(leaf.tensor.numel() for leaf in tiny_model(family).leaves("all"))
+    mine = sum(parameter.tensor.numel() for parameter in tiny_model(family).parameters("all"))
     assert mine == sum(parameter.numel() for parameter in tiny_hf(family).parameters())
 
 
 def test_selectors(tiny_model):
     model = tiny_model("llama")
-    chosen = model.leaves(lambda name, layer: layer == 1 and ".k." in name)
-    assert [(leaf.layer, leaf.kind) for leaf in chosen] == [(1, "k")]
+    chosen = model.parameters(lambda name, layer: layer == 1 and ".k." in name)
+    assert [(parameter.layer, parameter.kind) for parameter in chosen] == [(1, "k")]
     with pytest.raises(ModelError, match=r"chose no parameter; the model's are named like blocks\.0"):
-        model.leaves(lambda name, layer: False)
+        model.parameters(lambda name, layer: False)
     with pytest.raises(ModelError, match="got parameters='attn'"):
-        inspect.unwrap(ICLModel.leaves)(model, "attn")
+        inspect.unwrap(ICLModel.parameters)(model, "attn")
 
 
 def test_the_hash_follows_the_weights(fresh_model, tiny_model):
     model = fresh_model("qwen2")
     assert model.hash() == tiny_model("qwen2").hash()
     assert len(model.hash()) == 16
-    for leaf in (model.leaves()[0], model.leaves("all")[-1]):
+    for parameter in (model.parameters()[0], model.parameters("all")[-1]):
         before = model.hash()
         with torch.no_grad():
-            leaf.tensor.view(-1)[0] += 1
+            parameter.tensor.view(-1)[0] += 1
         assert model.hash() != before
 
 
@@ -114,7 +120,7 @@ def test_an_untrained_twin(family, tiny_model):
     assert torch.equal(twin.readout(state), model.readout(state))
     tokens = torch.tensor([[4, 9]])
     assert torch.equal(twin.backend.embed(tokens), model.backend.embed(tokens))
-    for mine, fresh in zip(model.leaves(), twin.leaves(), strict=True):
+    for mine, fresh in zip(model.parameters(), twin.parameters(), strict=True):
         assert mine.name == fresh.name
         assert fresh.kind.endswith("bias") or float(fresh.tensor.detach().std()) < 0.05  # drawn at 0.02, not at 0.2
     everything = model.untrained(3, embeddings="fresh")

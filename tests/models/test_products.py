@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from iclmech.models import Twin, _products, twin_of
+from iclmech.models import Twin, twin_of
+from iclmech.models.twin import _onednn as _products
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of PyTorch has no oneDNN to take the products"

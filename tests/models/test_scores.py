@@ -5,7 +5,7 @@ from transformers import GPTNeoConfig, LlamaConfig, MistralConfig, Qwen2Config
 
 from iclmech.models import allowed_keys, softmax_allowed
 from iclmech.models._scores import grouped_scores
-from iclmech.models._windows import windows_of
+from iclmech.models.backends._attention_windows import windows_of
 
 
 def test_allowed_keys_in_plain_loops():

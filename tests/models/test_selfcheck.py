@@ -85,7 +85,7 @@ def test_a_missing_site(fresh_model, monkeypatch):
 def test_numbers_that_are_not_finite(fresh_model):
     model = fresh_model("gpt2")
     with torch.no_grad():
-        model.leaves()[0].tensor.fill_(float("nan"))
+        model.parameters()[0].tensor.fill_(float("nan"))
     refused(model, "not finite")
 
 

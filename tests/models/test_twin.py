@@ -8,7 +8,7 @@ import torch
 
 from iclmech._base import ModelError
 from iclmech.models import Twin, attention, twin_of, user_hooks
-from iclmech.models._twin import attend
+from iclmech.models.twin._twin import attend
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama", "qwen2"])
@@ -34,8 +34,8 @@ def test_models_without_one(tiny_model, native_model, tiny_tokenizer):
 def test_it_is_built_again_when_weights_move(fresh_model):
     model = fresh_model("llama")
     twin = twin_of(model)
-    leaf = model.leaves()[0]
-    leaf.tensor.data = leaf.tensor.data.clone()
+    parameter = model.parameters()[0]
+    parameter.tensor.data = parameter.tensor.data.clone()
     assert not twin.follows()
     assert twin_of(model) is not twin
     assert isinstance(twin_of(model), Twin)
@@ -58,7 +58,7 @@ def test_hooks_of_anybody_are_seen(fresh_model):
     assert user_hooks(model)
     handle.remove()
     assert not user_hooks(model)
-    model.hooked.run_with_cache(torch.tensor([[0, 5, 6]]))  # leaves hooks of the libraries behind
+    model.hooked.run_with_cache(torch.tensor([[0, 5, 6]]))  # parameters hooks of the libraries behind
     assert not user_hooks(model)
 
 

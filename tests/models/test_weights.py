@@ -22,16 +22,16 @@ def test_the_view_reproduces_the_head_outputs(family, tiny_model):
     assert view.W_U.shape == (32, model.shape.d_vocab)
     assert torch.allclose(view.W_QK[2, 1], view.W_Q[2, 1] @ view.W_K[2, 1].T, atol=1e-6)
     group = 4 // model.shape.n_kv_heads
-    leaf = next(leaf for leaf in model.leaves() if (leaf.layer, leaf.kind) == (1, "k"))
+    parameter = next(parameter for parameter in model.parameters() if (parameter.layer, parameter.kind) == (1, "k"))
     for head in range(4):
-        assert torch.equal(view.W_K[1, head], leaf.canonical(leaf.tensor.detach())[head // group])
+        assert torch.equal(view.W_K[1, head], parameter.canonical(parameter.tensor.detach())[head // group])
 
 
 def test_an_update_shows(fresh_model):
     model = fresh_model("gpt2")
     before = weights_view(model)
     with torch.no_grad():
-        model.leaves()[0].tensor.add_(1)
+        model.parameters()[0].tensor.add_(1)
     after = weights_view(model)
     assert torch.allclose(after.W_K[0], before.W_K[0] + 1)
     assert torch.equal(after.W_K[1], before.W_K[1])

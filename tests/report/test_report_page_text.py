@@ -15,7 +15,7 @@ from figures import synthetic
 from iclmech._base import ICLMechError, from_ascii_json, to_ascii_json
 from iclmech.experiments import CompareConfig, Comparison
 from iclmech.report import report_html, write_report
-from iclmech.report._attention import attention_payload
+from iclmech.report._attention_pane import attention_payload
 from iclmech.report._escape import script_json
 from iclmech.report._provenance import command
 from iclmech.report._tables import contrast_name, tables

@@ -6,7 +6,7 @@ import pytest
 
 from iclmech._base import PromptError
 from iclmech.tasks import PieceTokenizer
-from iclmech.tasks._labels import encode_labels, shared_start
+from iclmech.tasks._label_tokens import encode_labels, shared_start
 
 
 def test_one_or_several_tokens(bpe: Any) -> None:

@@ -71,7 +71,9 @@ def untouched() -> Callable[[ICLModel], Callable[[], None]]:
 
     def state(model: ICLModel) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
         weights = {name: p.detach().clone() for name, p in model.hooked.named_parameters()}
-        weights |= {f"leaf {leaf.name}": leaf.tensor.detach().clone() for leaf in model.leaves("all")}
+        weights |= {
+            f"parameter {parameter.name}": parameter.tensor.detach().clone() for parameter in model.parameters("all")
+        }
         rest: dict[str, object] = {f"flag {name}": p.requires_grad for name, p in model.hooked.named_parameters()}
         rest |= {f"grad {name}": p.grad is None for name, p in model.hooked.named_parameters()}
         for name, module in model.hooked.named_modules():

@@ -11,7 +11,7 @@ from iclmech.updates import gradient_descent, layer_causal_gd
 
 
 def weights(model) -> dict[str, torch.Tensor]:
-    return {leaf.name: leaf.tensor.detach().clone() for leaf in model.leaves("attn_kv")}
+    return {parameter.name: parameter.tensor.detach().clone() for parameter in model.parameters("attn_kv")}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_another_model_is_refused(updates, tiny_model, fresh_model, untouched):
     check()
     nearly = fresh_model("gpt2")
     with torch.no_grad():
-        nearly.leaves("attn_kv")[0].tensor[0, 0].add_(1e-3)
+        nearly.parameters("attn_kv")[0].tensor[0, 0].add_(1e-3)
     with pytest.raises(UpdateError, match=updates[0].model_hash), updates[0].applied(nearly):
         pass
 

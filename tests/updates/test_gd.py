@@ -148,9 +148,9 @@ def test_half_precision_goes_through_a_float32_sum(dtype, fresh_model, context):
     assert all(delta.dtype == torch.float32 for delta in small.deltas.values())
     assert small.norm() > 0
     assert small.norm() * 1e3 == pytest.approx(large.norm(), rel=0.05)
-    before = model.leaves("attn_v")[0].tensor.detach().clone()
+    before = model.parameters("attn_v")[0].tensor.detach().clone()
     with small.applied(model):  # such a step rounds to nothing in most of the weights themselves
-        assert float((model.leaves("attn_v")[0].tensor == before).float().mean()) > 0.9
+        assert float((model.parameters("attn_v")[0].tensor == before).float().mean()) > 0.9
 
 
 def test_progress_bar_goes_to_standard_error(tiny_model, context, capfd):

@@ -79,9 +79,9 @@ def test_layer_zero_is_a_model_of_one_layer(family, tiny_model, tiny_hf, tiny_to
 def test_layers_above_do_not_matter(order, fresh_model, context):
     one, other = fresh_model("gpt2"), fresh_model("gpt2")
     with torch.no_grad():
-        for leaf in other.leaves("all"):
-            if leaf.layer == 2:
-                leaf.tensor.mul_(0.5)
+        for parameter in other.parameters("all"):
+            if parameter.layer == 2:
+                parameter.tensor.mul_(0.5)
     a, b = (layer_causal_gd(model, context, lr=LR, order=order) for model in (one, other))
     for layer in (0, 1):
         assert torch.equal(a.delta(layer, "k"), b.delta(layer, "k"))

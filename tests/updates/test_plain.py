@@ -5,8 +5,8 @@ import torch
 
 from iclmech._base import UpdateError
 from iclmech.models import Twin
-from iclmech.updates import _plain, gradient_descent, layer_causal_gd
-from iclmech.updates._plain import plain_twin
+from iclmech.updates import _twin_training as _plain, gradient_descent, layer_causal_gd
+from iclmech.updates._twin_training import plain_twin
 
 
 def same(one, other) -> None:
@@ -30,9 +30,9 @@ def test_hooks_and_twin_agree(family, loss, parameters, tiny_model, context):
         lambda: layer_causal_gd(model, context, strategy="layerwise", **options),
     )
     fast = [method() for method in methods]
-    assert isinstance(plain_twin(model, model.leaves(), 60), Twin)
+    assert isinstance(plain_twin(model, model.parameters(), 60), Twin)
     with model.hooks([("resid_mid" if family == "gpt2" else "attn_out", 0, lambda tensor: None)]):
-        assert plain_twin(model, model.leaves(), 60) is None
+        assert plain_twin(model, model.parameters(), 60) is None
         slow = [method() for method in methods]
     for a, b in zip(fast, slow, strict=True):
         same(a, b)
@@ -40,10 +40,10 @@ def test_hooks_and_twin_agree(family, loss, parameters, tiny_model, context):
 
 
 def test_who_goes_through_the_hooked_model(tiny_model, fresh_model):
-    assert plain_twin(tiny_model("gpt_neo"), tiny_model("gpt_neo").leaves(), 5) is None
-    assert plain_twin(tiny_model("gpt2"), tiny_model("gpt2").leaves("all"), 5) is None
+    assert plain_twin(tiny_model("gpt_neo"), tiny_model("gpt_neo").parameters(), 5) is None
+    assert plain_twin(tiny_model("gpt2"), tiny_model("gpt2").parameters("all"), 5) is None
     half = fresh_model("gpt2", dtype=torch.bfloat16)
-    assert plain_twin(half, half.leaves(), 5) is None
+    assert plain_twin(half, half.parameters(), 5) is None
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama"])
@@ -77,7 +77,7 @@ def test_blocks_run_again_or_graphs_kept(family, loss, tiny_model, context, monk
     for few in (True, False):
         monkeypatch.setattr(_plain.PlainRun, "few", staticmethod(lambda sample, few=few: few))
         found.append(layer_causal_gd(model, context, lr=[0.1, 0.2], loss=loss, batch="full"))
-        assert _plain.verdicts[plain_twin(model, model.leaves(), 5)][f"batched, few {few}"]
+        assert _plain.verdicts[plain_twin(model, model.parameters(), 5)][f"batched, few {few}"]
     for one, other in zip(*found, strict=True):
         same(one, other)
 
@@ -106,13 +106,13 @@ def test_a_way_that_is_wrong_is_not_taken(fault, fresh_model, context, monkeypat
 
     monkeypatch.setattr(_plain.PlainRun, "_descend", spoilt)
     same(layer_causal_gd(model, context, lr=0.1), expected)
-    assert _plain.verdicts[plain_twin(model, model.leaves(), 5)] == {"batched, few True": False}
+    assert _plain.verdicts[plain_twin(model, model.parameters(), 5)] == {"batched, few True": False}
 
 
 def test_nothing_is_left_behind_after_ctrl_c(fresh_model, context, monkeypatch, untouched):
     model = fresh_model("gpt_neox")
     layer_causal_gd(model, context, lr=0.1)
-    twin, check = plain_twin(model, model.leaves(), 5), untouched(model)
+    twin, check = plain_twin(model, model.parameters(), 5), untouched(model)
 
     def fail(*args):
         raise KeyboardInterrupt
@@ -133,7 +133,7 @@ def test_errors_name_layer_step_and_rate(method, fresh_model, context):
     method(model, context, lr=0.1)
     with pytest.raises(UpdateError, match=r"step \d of 4, learning rate 1e\+30"):
         method(model, context, lr=[0.1, 1e30])
-    assert torch.isfinite(method(model, context, lr=0.1).deltas[model.leaves()[0].name]).all()
+    assert torch.isfinite(method(model, context, lr=0.1).deltas[model.parameters()[0].name]).all()
 
 
 def test_the_same_call_gives_the_same_bits(fresh_model, context):

@@ -7,7 +7,7 @@ import torch
 
 from iclmech._base import UpdateError
 from iclmech.tasks import PromptSet
-from iclmech.updates._sequences import loss_of, samples_of
+from iclmech.updates._samples import loss_of, samples_of
 
 
 def prompt_set(contexts) -> PromptSet:

@@ -5,35 +5,35 @@ import torch
 from torch import nn
 
 from iclmech._base import ModelError, UpdateError
-from iclmech.models import Leaf
+from iclmech.models import Parameter
 from iclmech.updates import gradient_descent
-from iclmech.updates._training import Learner, learning
+from iclmech.updates._trainer import Learner, learning
 
 
 def test_only_the_chosen_parameters_require_gradients_inside(tiny_model):
     model = tiny_model("gpt_neox")
-    leaves = model.leaves("attn_v")
-    with learning(model, leaves):
-        wanted = {id(leaf.tensor) for leaf in leaves}
+    parameters = model.parameters("attn_v")
+    with learning(model, parameters):
+        wanted = {id(parameter.tensor) for parameter in parameters}
         for parameter in model.hooked.parameters():
             assert parameter.requires_grad == (id(parameter) in wanted)
-    assert all(leaf.tensor.requires_grad for leaf in model.leaves("attn_kv"))
+    assert all(parameter.tensor.requires_grad for parameter in model.parameters("attn_kv"))
 
 
 def test_a_parameter_that_the_loss_does_not_see_is_an_error(tiny_model):
-    stale = Leaf("stale", 0, "k", nn.Parameter(torch.zeros(8, 8)), 4, True)
+    stale = Parameter("stale", 0, "k", nn.Parameter(torch.zeros(8, 8)), 4, True)
     used = nn.Parameter(torch.ones(2))
     with pytest.raises(UpdateError, match="does not depend on stale"):
         Learner(tiny_model("gpt2"), [stale]).gradients(used.sum(), [stale])
 
 
 def test_steps_are_summed_in_float32(tiny_model):
-    leaf = Leaf("w", 0, "k", nn.Parameter(torch.ones(8, 8, dtype=torch.bfloat16)), 4, True)
-    learner = Learner(tiny_model("gpt2"), [leaf])
+    parameter = Parameter("w", 0, "k", nn.Parameter(torch.ones(8, 8, dtype=torch.bfloat16)), 4, True)
+    learner = Learner(tiny_model("gpt2"), [parameter])
     for _ in range(64):  # each alone is lost in bfloat16, whose next number after 1 is 1.0078
         learner.step({"w": torch.full((8, 8), -1.0, dtype=torch.bfloat16)}, 1e-3)
     assert float(learner.deltas["w"][0, 0]) == pytest.approx(0.064, rel=1e-4)
-    assert float(leaf.tensor.detach()[0, 0]) == pytest.approx(1.064, abs=0.004)
+    assert float(parameter.tensor.detach()[0, 0]) == pytest.approx(1.064, abs=0.004)
 
 
 def test_a_choice_of_nothing_is_an_error(tiny_model, context):

@@ -63,9 +63,9 @@ def test_norms(update):
 def test_relative_norms(update, tiny_model):
     model = tiny_model("qwen2")
     relative = update.relative_norms()
-    for leaf in model.leaves("attn_kv"):
-        expected = float(update.deltas[leaf.name].norm() / leaf.tensor.detach().norm())
-        assert relative[leaf.name] == pytest.approx(expected, rel=1e-5)
+    for parameter in model.parameters("attn_kv"):
+        expected = float(update.deltas[parameter.name].norm() / parameter.tensor.detach().norm())
+        assert relative[parameter.name] == pytest.approx(expected, rel=1e-5)
     assert 0 < update.relative_norm() < max(relative.values())
 
 

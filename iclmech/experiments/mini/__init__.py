@@ -15,7 +15,4 @@ from ._abilities import (
 )
 from ._api import measure as measure, train_mini as train_mini
 from ._evaluate import MiniEvaluation as MiniEvaluation, Target as Target, evaluate_mini as evaluate_mini
-from ._export import export_net as export_net, load_net as load_net, save_snapshot as save_snapshot
-from ._net import MiniNet as MiniNet, NetConfig as NetConfig
-from ._recipe import Phase as Phase, Recipe as Recipe, load_recipe as load_recipe
 from ._teach import LRS as LRS, teach as teach

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..._base import rng
-from ...mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
-from ...mini._lexicon import HELD_SYMBOLS, HELD_WORDS
+from iclmech._base import rng
+from iclmech.mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
+from iclmech.mini._lexicon import HELD_SYMBOLS, HELD_WORDS
 
 Predict = Callable[[list[list[int]]], Tensor]
 """Sequences of any lengths -> logits [sequence, vocab] of the token after each."""

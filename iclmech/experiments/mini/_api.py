@@ -8,12 +8,21 @@ from typing import Any
 
 import torch
 
-from ..._base import ModelError, atomic_write, to_ascii_json
+from iclmech._base import ModelError, atomic_write, to_ascii_json
+from iclmech.training import (
+    MiniNet,
+    Recipe,
+    Run,
+    continue_run,
+    export_net,
+    load_recipe,
+    resume_run,
+    save_run,
+    save_snapshot,
+    start_run,
+)
+
 from ._abilities import accuracy, induction, net_patterns, net_predict, recall_accuracy
-from ._export import export_net, save_snapshot
-from ._net import MiniNet
-from ._recipe import Recipe, load_recipe
-from ._train import Run, continue_run, resume_run, save_run, start_run
 
 CHECKED: tuple[tuple[str, int], ...] = (
     ("mini/sentiment-symbols", 8), ("mini/topic-symbols", 8), ("mini/held-pair", 0), ("mini/held-pair", 2),

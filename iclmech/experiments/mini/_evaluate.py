@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models import ICLModel, load_model, weights_view
+from iclmech.models import ICLModel, load_model, weights_view
+
 from ._abilities import KS, Patterns, Predict, accuracy_table, induction, predict_last, repeated_sequences
 from ._teach import LRS, teach
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...capture import capture
-from ...models import ICLModel
-from ...tasks import build_prompts, load_task
-from ...updates import gradient_descent, layer_causal_gd
+from iclmech.captures import capture
+from iclmech.models import ICLModel
+from iclmech.tasks import build_prompts, load_task
+from iclmech.updates import gradient_descent, layer_causal_gd
 
 LRS: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 

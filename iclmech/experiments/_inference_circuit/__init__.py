@@ -1,0 +1,1 @@
+"""`inference_circuit`: which steps of the inference circuit a model takes."""

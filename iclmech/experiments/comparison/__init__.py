@@ -1,0 +1,1 @@
+"""`compare`: in-context learning beside what can stand in its place."""

@@ -1,0 +1,83 @@
+"""Which models have a twin that may stand in for them, and when."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from .._model import ICLModel
+from .._selfcheck import probe_tokens
+from ._twin import Twin, attention
+
+_OWN = ("transformer_lens.", "transformers.")
+
+_twins: WeakKeyDictionary[ICLModel, Twin | str] = WeakKeyDictionary()
+"""The checked twin of every model that has one, and for the others what is in the way."""
+
+
+def twin_of(model: ICLModel) -> Twin | str:
+    """The model's plain twin, built and checked at the first call, or the reason why it has none.
+
+    A twin whose weights the model has since put elsewhere is built and checked again. Ask `user_hooks` first: a twin knows
+    nothing of hooks.
+    """
+    found = _twins.get(model)
+    if found is None or (isinstance(found, Twin) and not found.follows()):
+        _twins[model] = found = _build(model)
+    return found
+
+
+def user_hooks(model: ICLModel) -> bool:
+    """Whether anybody has placed a hook on the model, with TransformerLens or with PyTorch.
+
+    Hooks that the two libraries place themselves do not count: TransformerLens' own, and those by which transformers
+    hands out attentions and hidden states, which stay on the modules after the first such call and change nothing.
+    """
+    if any(getattr(point, "fwd_hooks", None) for point in model.hooked.hook_dict.values()):
+        return True
+    for module in model.hooked.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            if any(not str(getattr(hook, "__module__", "")).startswith(_OWN) for hook in hooks.values()):
+                return True
+    return False
+
+
+def _build(model: ICLModel) -> Twin | str:
+    try:
+        with torch.inference_mode(False):  # a twin outlives the caller's mode
+            twin = Twin(model.backend)
+        wrong = _difference(model, twin)
+    except Exception as error:  # the hooked model is always there, so whatever fails here only costs time
+        return f"no plain twin: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    return f"the plain twin differs from the model in {wrong}" if wrong else twin
+
+
+@torch.no_grad()
+def _difference(model: ICLModel, twin: Twin) -> str:
+    """The first layer after which the twin's state of a probe is not the model's, or the readout, or nothing."""
+    tokens = probe_tokens(model.shape.d_vocab, model.shape.n_ctx, model.backend.local_windows())[:1].to(model.device)
+    mine: list[Tensor] = []
+    theirs: list[Tensor] = []
+    with model.hooks([("resid_post", layer, mine.append) for layer in range(model.shape.n_layers)]):
+        model.forward(tokens, unembed=False)
+
+    def keep(module: object, args: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        theirs.append(output[0] if isinstance(output, tuple) else output)
+
+    twin.refresh()
+    handles = [block.register_forward_hook(keep) for block in twin.blocks]
+    try:
+        with twin.using(lambda layer, query, key, value, scale: attention(query, key, value, scale, None)):
+            twin.base(input_ids=tokens, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    theirs.append(twin.readout(mine[-1]))
+    mine.append(model.readout(mine[-1]))
+    tolerance = 1e-4 if model.dtype in (torch.float32, torch.float64) else 5e-2
+    for layer, (a, b) in enumerate(zip(theirs, mine, strict=True)):
+        if not (a.float() - b.float()).abs().max() <= tolerance * (1 + b.float().abs().max()):
+            return f"layer {layer}" if layer < model.shape.n_layers else "the readout"
+    return ""

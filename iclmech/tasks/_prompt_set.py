@@ -1,0 +1,165 @@
+"""The set of prompts that a measurement runs on, and its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from iclmech._base import PromptError, digest
+
+from . import _controls
+from ._html import prompt_html
+from ._prompt_parts import (
+    Context as Context,
+    Demonstration as Demonstration,
+    Query as Query,
+    Role as Role,
+    Span as Span,
+)
+from ._tokens import PieceTokenizer
+from ._window import context_room
+
+
+@dataclass(frozen=True, repr=False)
+class PromptSet:
+    """Contexts, and queries that each belong to one of them.
+
+    `dropped` counts what the window took: `"queries"` and `"demonstrations"` too long for it, `"cut"` demonstrations
+    (`k_requested - k`) that did not fit in number. `meta` holds how the set was built (JSON-serialisable), with the
+    user's notes in `meta["notes"]`. `token_strings` says how each token id that occurs here reads.
+    """
+
+    contexts: list[Context]
+    queries: list[Query]
+    bos: int
+    task: str
+    k: int
+    k_requested: int
+    seed: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    n_ctx: int | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    token_strings: dict[int, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def demonstrations(self) -> list[Demonstration]:
+        """Those of the only context. Raises `PromptError` if there are several contexts."""
+        return self._only("demonstrations").demonstrations
+
+    @property
+    def context_tokens(self) -> list[int]:
+        """Tokens of the only context. Raises `PromptError` if there are several contexts."""
+        return self._only("context_tokens").tokens
+
+    def _only(self, what: str) -> Context:
+        if len(self.contexts) != 1:
+            name = what if what == "demonstrations" else "tokens"
+            raise PromptError(
+                f"prompts.{what} means those of the only context, and there are {len(self.contexts)} contexts. "
+                f"Use prompts.contexts[c].{name}."
+            )
+        return self.contexts[0]
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that depend on every token of every context and query, and on the label words."""
+        contexts = [
+            [c.tokens, [d.tokens for d in c.demonstrations], c.label_words, c.label_tokens] for c in self.contexts
+        ]
+        return digest(contexts, [[q.context, q.tokens, q.label, q.target_tokens] for q in self.queries])
+
+    def sequence(self, query: int) -> list[int]:
+        """All tokens of query number `query` as ICL sees it: its context's, then its own."""
+        return [*self.contexts[self.queries[query].context].tokens, *self.queries[query].tokens]
+
+    def with_contexts(self, contexts: Sequence[Context], **meta: Any) -> PromptSet:
+        """The same queries after other contexts (one for each that is there now); `meta` is added to `self.meta`.
+
+        Raises `PromptError` if the number of contexts differs.
+        """
+        if len(contexts) != len(self.contexts):
+            raise PromptError(
+                f"got {len(contexts)} contexts for a prompt set with {len(self.contexts)}; the queries refer to contexts "
+                f"by number, so give exactly {len(self.contexts)}."
+            )
+        k = min((len(c.demonstrations) for c in contexts), default=0)
+        return replace(self, contexts=list(contexts), k=k, meta={**self.meta, **meta})
+
+    def reordered(self, seed: int = 0) -> PromptSet:
+        """The same demonstrations of every context in another order, shared by ICL and update."""
+        return self.with_contexts(_controls.reordered(self.contexts, seed), control="reordered", control_seed=seed)
+
+    def with_shuffled_labels(self, seed: int = 0) -> PromptSet:
+        """Labels permuted among the demonstrations of every context; differs from before wherever it can."""
+        made = _controls.with_shuffled_labels(self.contexts, seed)
+        return self.with_contexts(made, control="shuffled_labels", control_seed=seed)
+
+    def with_demonstrations_of(self, other: PromptSet) -> PromptSet:
+        """The demonstrations of another task, with its label words, before these queries.
+
+        `other` is built with the same model. Its demonstrations keep its own label words; `contexts[c].label_words`, and so
+        the scoring of queries, stay those of this set. As many whole demonstrations as the window takes.
+
+        Raises:
+            PromptError: another BOS, that is another tokenizer.
+        """
+        if other.bos != self.bos:
+            raise PromptError(f"got prompts with BOS {other.bos}; expected {self.bos}. Build both with the same model.")
+        made = _controls.with_demonstrations_of(self.contexts, other.contexts, self._room(self.contexts))
+        return self._reading(
+            self.with_contexts(made, control="wrong_task", control_task=other.task), other.token_strings
+        )
+
+    def with_unrelated_text(self, seed: int = 0, source: PromptSet | None = None) -> PromptSet:
+        """Contexts of exactly the same lengths, of text without template, labels and separators; no demonstrations.
+
+        The text is that of `source` (built from another task with the same model), or, without it, this set's own text
+        tokens in random order.
+        """
+        sources = self.contexts if source is None else source.contexts
+        made = _controls.with_unrelated_text(self.contexts, sources, seed, shuffle=source is None)
+        prompts = self.with_contexts(made, control="unrelated_text", control_seed=seed)
+        return self._reading(prompts, {} if source is None else source.token_strings)
+
+    def with_label_words(self, model: Any, label_words: Sequence[str]) -> PromptSet:
+        """The same prompts under other label words, given in the order of the old ones; `model` as in `build_prompts`.
+
+        Raises:
+            PromptError: another number of words, words that cannot be told apart, or a context that outgrows the window.
+        """
+        tokenizer = PieceTokenizer.of(model)
+        made = _controls.with_label_words(self.contexts, label_words, tokenizer)
+        room, longest = self._room(made), max(len(c.tokens) for c in made)
+        if room is not None and longest > room:
+            raise PromptError(
+                f"with the label words {list(label_words)} a context has {longest} tokens, and {room} fit before the longest "
+                "query. Choose shorter words, or build the prompts with a smaller k."
+            )
+        answers = made[0].label_tokens
+        queries = [q if q.label is None else replace(q, target_tokens=list(answers[q.label])) for q in self.queries]
+        prompts = replace(self.with_contexts(made, control="label_words"), queries=queries)
+        return self._reading(prompts, tokenizer.strings([token for ids in answers for token in ids]))
+
+    def _room(self, contexts: Sequence[Context]) -> int | None:
+        return context_room(self.n_ctx, self.queries, [ids for context in contexts for ids in context.label_tokens])
+
+    @staticmethod
+    def _reading(prompts: PromptSet, strings: dict[int, str]) -> PromptSet:
+        return replace(prompts, token_strings={**strings, **prompts.token_strings})
+
+    def __repr__(self) -> str:
+        lengths = [len(c.tokens) for c in self.contexts]
+        cut = f" of {self.k_requested} asked for" if self.k != self.k_requested else ""
+        return (
+            f"PromptSet(task={self.task!r}, k={self.k}{cut}, contexts={len(self.contexts)}, queries={len(self.queries)}, "
+            f"context_tokens={min(lengths, default=0)}..{max(lengths, default=0)}, seed={self.seed})"
+        )
+
+    def _repr_html_(self) -> str:
+        if not self.queries:
+            return prompt_html(repr(self), [], [], {})
+        query = self.queries[0]
+        context = self.contexts[query.context]
+        spans = [*context.spans, *(span.shifted(len(context.tokens)) for span in query.spans)]
+        return prompt_html(repr(self), self.sequence(0), spans, self.token_strings)

@@ -1,0 +1,218 @@
+"""Training of key and value projections through a plain twin of the model, several learning rates at once.
+
+The weights stay as they are: ΔW is added to what a projection gives out, x·(W + ΔW)ᵀ = x·Wᵀ + x·ΔWᵀ, and its gradient is
+the product of the projection's inputs with the gradient at its outputs, so no graph holds a weight. Learning rates are
+rows of one batch, each with a ΔW of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from iclmech._base import UpdateError
+from iclmech.models import ICLModel, Parameter, Twin, twin_of, user_hooks
+
+from ._parameter_layout import KINDS
+from ._partial_pass import Blocks
+from ._samples import Sample, token_losses
+from ._step import ADVICE, Step
+
+PlainWay = Literal["through", "batched", "layerwise"]
+"""Gradient descent, and the two strategies of layer-causal gradient descent."""
+
+verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
+"""For every twin, which ways gave the hooked model's weight changes when they were tried."""
+
+_LOGITS = 16 * 2**20
+"""Bytes of logits that are held at a time."""
+_TOKENS = 1024
+"""Tokens that rates may take together."""
+
+
+def plain_twin(model: ICLModel, parameters: list[Parameter], longest: int) -> Twin | None:
+    """The twin that may stand in for the model in training these parameters on sequences up to `longest`, or None."""
+    if any(parameter.kind not in KINDS for parameter in parameters) or model.dtype not in (
+        torch.float32,
+        torch.float64,
+    ):
+        return None
+    short = any(window is not None and window < longest for window in model.backend.local_windows())
+    if short or user_hooks(model):
+        return None
+    twin = twin_of(model)
+    return twin if isinstance(twin, Twin) else None
+
+
+class PlainRun:
+    """ΔW of every parameter for every rate, and the steps that make it."""
+
+    def __init__(self, model: ICLModel, twin: Twin, parameters: list[Parameter], rates: Sequence[float], way: PlainWay):
+        self.model, self.twin, self.parameters, self.rates, self.way = model, twin, parameters, list(rates), way
+        twin.refresh()
+        self.deltas = {
+            parameter.name: parameter.tensor.new_zeros(len(self.rates), *parameter.tensor.shape)
+            for parameter in parameters
+        }
+        self.losses: list[list[Any]] = [[] for _ in self.rates]
+        self._taps: dict[nn.Module, list[tuple[Parameter, slice | Tensor]]] = defaultdict(list)
+        for parameter in parameters:
+            module, outputs = twin.place(parameter.tensor)
+            self._taps[module].append((parameter, outputs))
+        self._seen: list[tuple[nn.Module, Tensor, Tensor]] = []
+        self._blocks: Blocks | None = None
+
+    @staticmethod
+    def few(sample: Sample) -> bool:
+        """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
+        return 2 * (sample.stop - sample.start) <= len(sample.tokens)
+
+    @staticmethod
+    def rates_at_once(samples: Sequence[Sample]) -> int:
+        """How many learning rates go through together."""
+        return max(1, _TOKENS // max(len(sample.tokens) for sample in samples))
+
+    def step(self, samples: list[Sample], steps: Sequence[Step]) -> None:
+        """One step of every rate on the mean over `samples`."""
+        found: list[list[tuple[Parameter, Tensor, Tensor]]] = []
+        values: list[Tensor] = []
+        for sample in samples:
+            losses, factors = self._gradients(sample, steps)
+            values.append(losses)
+            found.append(factors)
+        mean = (torch.stack(values).sum(0) / len(values)).tolist()
+        for row, losses in zip(self.losses, mean, strict=True):
+            row.append(losses)
+        for factors in found:
+            self._descend(factors, steps, len(samples))
+
+    def results(self) -> list[tuple[dict[str, Tensor], list[Any]]]:
+        """For every rate ΔW on the CPU and the losses; ΔW is handed over and no longer here.
+
+        Raises `UpdateError` for a ΔW that is not finite.
+        """
+        found: list[dict[str, Tensor]] = [{} for _ in self.rates]
+        for name in list(self.deltas):
+            delta = self.deltas.pop(name)
+            if not bool(delta.isfinite().all()):
+                raise UpdateError(f"the sum of steps in {name} is not finite after the last step. {ADVICE}")
+            for own, part in zip(found, delta, strict=True):
+                own[name] = part.to("cpu", copy=len(delta) > 1)
+        return list(zip(found, self.losses, strict=True))
+
+    def _gradients(
+        self, sample: Sample, steps: Sequence[Step]
+    ) -> tuple[Tensor, list[tuple[Parameter, Tensor, Tensor]]]:
+        """Losses [rate] or [rate, layer]; and for every parameter gradients at its outputs and its inputs."""
+        tokens = sample.inputs(self.model.device).expand(len(self.rates), -1)
+        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(sample))  # type: ignore[arg-type]  # one of the ways
+        with self._tapped():
+            if self.way == "layerwise":
+                return self._layerwise(blocks, sample, steps)
+            if self.way == "through":
+                outputs, layers = blocks.through()[:, None], [None]
+            else:
+                kept: list[Tensor] = []
+                blocks.layer_by_layer(lambda layer, resid: kept.append(resid))
+                outputs, layers = torch.stack(kept, 1), range(len(kept))
+            losses, pull = self._read(outputs, sample)
+            self._check(steps, losses, layers)
+            return losses if self.way == "batched" else losses[:, 0], self._take(outputs, pull)
+
+    def _layerwise(
+        self, blocks: Blocks, sample: Sample, steps: Sequence[Step]
+    ) -> tuple[Tensor, list[tuple[Parameter, Tensor, Tensor]]]:
+        columns: list[Tensor] = []
+        factors: list[tuple[Parameter, Tensor, Tensor]] = []
+
+        def learn(layer: int, resid: Tensor) -> None:
+            losses, pull = self._read(resid[:, None], sample)
+            self._check(steps, losses, [layer])
+            columns.append(losses)
+            factors.extend(self._take(resid[:, None], pull))
+
+        blocks.layer_by_layer(learn)
+        return torch.cat(columns, 1), factors
+
+    def _read(
+        self, outputs: Float[Tensor, "rate layer counted d_model"], sample: Sample
+    ) -> tuple[Float[Tensor, "rate layer"], Float[Tensor, "rate layer counted d_model"]]:
+        """Losses of blocks' outputs, and the gradients of their sum; the logits are there a few tokens at a time."""
+        rows = outputs.detach().flatten(0, 2)
+        targets = sample.targets(rows.device).expand(outputs.shape[:3]).flatten()
+        at_once = max(1, _LOGITS // (self.model.shape.d_vocab * rows.dtype.itemsize))
+        found: list[tuple[Tensor, Tensor]] = []
+        for part, words in zip(rows.split(at_once), targets.split(at_once), strict=True):
+            part.requires_grad_(True)
+            lost = token_losses(self.twin.readout(part[None])[0], words)
+            (gradient,) = torch.autograd.grad(lost.sum(), part)
+            found.append((lost.detach(), gradient))
+        losses, pull = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return losses.view(outputs.shape[:3]).mean(-1), pull.view_as(outputs) / outputs.shape[2]
+
+    def _check(self, steps: Sequence[Step], losses: Tensor, layers: Sequence[int | None]) -> None:
+        for now, row in zip(steps, losses.tolist(), strict=True):
+            now.check_loss(row, layers)
+
+    def _take(self, outputs: Tensor, pull: Tensor) -> list[tuple[Parameter, Tensor, Tensor]]:
+        """Gradients at the outputs of all projections seen since the last call, with their inputs.
+
+        `pull`: the gradient at `outputs`.
+        """
+        seen, self._seen = self._seen, []
+        if not seen:
+            return []
+        gradients = torch.autograd.grad(outputs, [output for _, _, output in seen], pull)
+        return [
+            (parameter, gradient[..., places], inputs)
+            for (module, inputs, _), gradient in zip(seen, gradients, strict=True)
+            for parameter, places in self._taps[module]
+        ]
+
+    @torch.no_grad()
+    def _descend(self, factors: list[tuple[Parameter, Tensor, Tensor]], steps: Sequence[Step], n: int) -> None:
+        rates = torch.tensor(self.rates, dtype=self.model.dtype, device=self.model.device)[:, None, None] / n
+        for parameter, gradient, inputs in factors:
+            if not bool(gradient.isfinite().all()):
+                bad = next(r for r in range(len(gradient)) if not bool(gradient[r].isfinite().all()))
+                raise steps[bad].error("gradient of", parameter)
+            delta, scaled = self.deltas[parameter.name], gradient * -rates
+            if delta.ndim == 2:
+                delta.add_(scaled.sum(1))
+            elif len(delta) == 1:
+                delta[0].addmm_(scaled[0].T, inputs[0])
+            else:
+                delta.baddbmm_(scaled.mT, inputs)
+
+    @contextlib.contextmanager
+    def _tapped(self) -> Iterator[None]:
+        handles = [module.register_forward_hook(self._project) for module in self._taps]
+        try:
+            yield
+        finally:
+            self._seen = []
+            for handle in handles:
+                handle.remove()
+
+    def _project(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """Add x·ΔWᵀ to what a projection gives out, and keep both ends of it."""
+        if self._blocks is None or self._blocks.repeating:
+            return None  # its keys and values are not used
+        inputs = args[0].expand(len(self.rates), -1, -1)
+        if self.losses[0]:  # else ΔW is 0
+            for parameter, outputs in self._taps[module]:
+                delta = self.deltas[parameter.name]
+                change = inputs @ delta.mT if delta.ndim == 3 else delta[:, None]
+                output[..., outputs] += change
+        if torch.is_grad_enabled():
+            if not output.requires_grad:
+                output.requires_grad_(True)
+            self._seen.append((module, inputs.detach(), output))
+        return output

@@ -1,0 +1,1 @@
+"""The update methods, one file each."""

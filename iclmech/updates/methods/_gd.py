@@ -1,0 +1,104 @@
+"""Gradient descent on the demonstrations: the loss is read at the output, gradients flow through all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+from torch import Tensor
+
+from iclmech.models import ICLModel, Selector
+
+from .._samples import Loss, Sample, Source, loss_of
+from .._trainer import Batch, Gradients, Learner, Step, Training, run
+from .._weight_update import WeightUpdate
+
+
+@overload
+def gradient_descent(
+    model: ICLModel,
+    prompts: Source,
+    *,
+    lr: float,
+    loss: Loss = ...,
+    parameters: Selector = ...,
+    batch: Batch = ...,
+    epochs: int = ...,
+    progress: bool = ...,
+) -> WeightUpdate: ...
+@overload
+def gradient_descent(
+    model: ICLModel,
+    prompts: Source,
+    *,
+    lr: Sequence[float],
+    loss: Loss = ...,
+    parameters: Selector = ...,
+    batch: Batch = ...,
+    epochs: int = ...,
+    progress: bool = ...,
+) -> list[WeightUpdate]: ...
+def gradient_descent(
+    model: ICLModel,
+    prompts: Source,
+    *,
+    lr: float | Sequence[float],
+    loss: Loss = "label",
+    parameters: Selector = "attn_kv",
+    batch: Batch = "one",
+    epochs: int = 1,
+    progress: bool = False,
+) -> WeightUpdate | list[WeightUpdate]:
+    """Fine-tune on the demonstrations by plain SGD and return the weight change; the model itself stays as it was.
+
+    Each demonstration (BOS + input + label) is its own sequence and its own step, in prompt order, without momentum or
+    weight decay. The loss is the mean negative log-likelihood of the counted tokens, in nats, at the model's output.
+
+    Args:
+        model: an unprocessed model (norms not folded into the weights: a folded model is another training problem).
+        prompts: a `PromptSet` with one context, a context of one (`prompts.contexts[c]`), or a list of demonstrations.
+        lr: the learning rate ≥ 0, or a list of them: each starts from the model's own weights, and a list is returned.
+        loss: "label" counts the label's tokens only, "all" every token after BOS (Deutch et al.).
+        parameters: "attn_kv" (key and value projections with their biases), "attn_v", "all", or a function
+            `(name, layer) -> bool`, where layer is None outside the blocks.
+        batch: "one" takes a step per demonstration, "full" one step on the mean over all demonstrations (which makes
+            the result independent of their order).
+        epochs: passes over the demonstrations.
+        progress: show a bar on standard error.
+
+    Returns:
+        A `WeightUpdate`, deltas on the CPU in float32 (float64 for a float64 model). Half-precision weights are updated
+        through a float32 sum. `update.meta["losses"]` holds the loss before every step.
+
+    Raises:
+        UpdateError: no demonstrations, several contexts, a bad learning rate, or a loss or gradient that is not finite
+            (the text names layer, step and learning rate).
+        ModelError: the model is folded or was loaded with processing.
+
+    Source: Dai et al., arXiv 2212.10559; Deutch et al., arXiv 2311.07772.
+    """
+    training = Training("gd", lr, loss, parameters, batch, epochs, progress, plain="through")
+    return run(model, prompts, training, _step)
+
+
+def _step(learner: Learner, samples: list[Sample], now: Step) -> float:
+    total: Gradients = {}
+    losses: list[float] = []
+    for sample in samples:
+        loss, gradients = _gradients(learner, sample, now)
+        losses.append(loss)
+        for name, gradient in gradients.items():
+            share = gradient if len(samples) == 1 else gradient / len(samples)
+            total[name] = total[name] + share if name in total else share
+    learner.step(total, now.lr)
+    return sum(losses) / len(losses)
+
+
+def _gradients(learner: Learner, sample: Sample, now: Step) -> tuple[float, Gradients]:
+    model, top = learner.model, learner.model.shape.n_layers - 1
+    kept: list[Tensor] = []
+    with model.hooks([("resid_post", top, kept.append)]):
+        model.forward(sample.inputs(model.device), unembed=False)
+    value = loss_of(model.readout(kept[0][0, sample.positions]), sample)  # the logits, where they count
+    now.check_loss([value.item()], [None])
+    return value.item(), learner.gradients(value, learner.parameters)
