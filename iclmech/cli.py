@@ -1,4 +1,8 @@
-"""The command line. It parses, calls one function, prints a table, and says where the files are; no logic lives here."""
+"""The command line: one command per experiment, made from its request; no logic lives here.
+
+A request's field is a flag, its type says what the flag takes, the string below it in the source is its help. Lists are
+joined by commas. What stands here besides is where results go.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +11,80 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import ICLMechError, atomic_write, refuse_overwrite, to_ascii_json
-from iclmech.experiments import CircuitConfig, CompareConfig, TrainMiniConfig
+from iclmech._base import REGISTRIES, ICLMechError, Result, atomic_write, refuse_overwrite, to_ascii_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESULT, CIRCUIT, REPORT = "result.nc", "circuit.nc", "report.html"
+    from iclmech.experiments import Request
+
+RESULT, REPORT = "result.nc", "report.html"
 
 
-@dataclass(frozen=True)
-class Compare(CompareConfig):
-    """In-context learning beside gradient descent and layer-causal gradient descent, with controls."""
+def experiment_command(name: str) -> type:
+    """The command of an experiment: a dataclass with a flag for every field of its request, out, force and quiet."""
+    from iclmech.experiments._request import field_help, field_types, spell
 
-    out: Path = Path("runs/compare")
-    """Directory for result.nc, summary.csv and config.json."""
-    force: bool = False
-    """Replace a result that stands there."""
+    experiment = REGISTRIES["experiment"][name]
+    types, helps = field_types(experiment.request), field_help(experiment.request)
 
-    def __call__(self) -> None:
-        """Run, save, print."""
-        path = refuse_overwrite(self.out / RESULT, self.force)
-        result = self.run()
-        result.save(path)
-        summary = result.summary()
-        _write_run(self, summary)
-        _print_summary(summary, result.notes)
-        _say(f"Result: {path}   Table: {self.out / 'summary.csv'}   Report: iclmech report {self.out}")
+    def flag(f: Any) -> tuple[str, Any, Any]:
+        plain = types[f.name] in (bool, int, float, str)
+        kind = types[f.name] if plain else str
+        default = f.default if plain else spell(f.default)
+        return f.name, Annotated[kind, tyro.conf.arg(help=helps.get(f.name, ""))], field(default=default)
+
+    more = [
+        ("out", Annotated[Path, tyro.conf.arg(help=f"Directory for {RESULT}, summary.csv and config.json.")], field(default=Path("runs") / name)),
+        ("force", Annotated[bool, tyro.conf.arg(help="Replace a result that stands there.")], field(default=False)),
+        ("quiet", Annotated[bool, tyro.conf.arg(help="No progress bar.")], field(default=False)),
+    ]  # fmt: skip
+    flags = [*map(flag, fields(experiment.request)), *more]
+    made = make_dataclass(_class_name(name), flags, frozen=True, namespace={"__call__": lambda self: _run(name, self)})
+    made.__doc__ = experiment.title
+    return made
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in re.split(r"\W+", name))
+
+
+def request_from(name: str, command: Any) -> Request:
+    """The request that the flags of a command spell out."""
+    from iclmech.experiments._request import field_types, read_text
+
+    experiment = REGISTRIES["experiment"][name]
+    values = {}
+    for field_name, kind in field_types(experiment.request).items():
+        value = getattr(command, field_name)
+        values[field_name] = read_text(value, kind, field_name) if isinstance(value, str) else value
+    return experiment.request(**values)
+
+
+def _run(name: str, command: Any) -> None:
+    """Run, save, print."""
+    request = request_from(name, command)
+    path = refuse_overwrite(command.out / RESULT, command.force)
+    result = REGISTRIES["experiment"][name].run(request, progress=not command.quiet)
+    result.save(path)
+    _write_text(command.out / "config.json", to_ascii_json(request.record()))
+    _write_text(command.out / "summary.csv", result.summary().to_csv(index=False))
+    _show(result)
+    _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
 
 
 @dataclass(frozen=True)
 class Report:
-    """One self-contained HTML page from a saved result."""
+    """One self-contained HTML page from a saved result of any kind."""
 
     result: tyro.conf.Positional[Path]
-    """A directory that `iclmech compare` wrote, or a result.nc."""
+    """A directory that a command wrote, or its result.nc."""
     out: str = ""
     """The page; empty: report.html beside the result."""
     force: bool = False
@@ -56,38 +92,33 @@ class Report:
 
     def __call__(self) -> None:
         """Load, write, say where."""
-        from iclmech.experiments import Comparison
+        from iclmech.experiments import load
         from iclmech.report import write_report
 
-        source = self.result / RESULT if self.result.is_dir() else self.result
-        target = refuse_overwrite(Path(self.out) if self.out else source.with_name(REPORT), self.force)
-        write_report(Comparison.load(source), target)
+        beside = self.result if self.result.is_dir() else self.result.parent
+        target = refuse_overwrite(Path(self.out) if self.out else beside / REPORT, self.force)
+        write_report(load(self.result), target)
         _say(f"Report: {target}")
 
 
 @dataclass(frozen=True)
-class Circuit(CircuitConfig):
-    """The three steps of the inference circuit: measured, then cut, against controls."""
-
-    out: Path = Path("runs/circuit")
-    """Directory for circuit.nc, summary.csv and config.json."""
-    force: bool = False
-    """Replace a result that stands there."""
-
-    def __call__(self) -> None:
-        """Run, save, print."""
-        path = refuse_overwrite(self.out / CIRCUIT, self.force)
-        result = self.run()
-        result.save(path)
-        _write_run(self, result.summary())
-        _print_table(result.verdict(), "Which steps hold")
-        _say(f"Result: {path}   Table: {self.out / 'summary.csv'}")
-
-
-@dataclass(frozen=True)
-class TrainMini(TrainMiniConfig):
+class TrainMini:
     """Train a model of icl-mini's kind, or, with --evaluate, measure the shipped one or --model."""
 
+    out: Path = Path("runs/icl-mini")
+    """Directory of the run: model/, checkpoints/, history.json and the state to go on from."""
+    recipe: str = "full"
+    """full, quick (in-context learning emerges within ten minutes on one core), or a TOML file."""
+    seed: int = 0
+    """Of initialisation and data."""
+    device: str = "auto"
+    """cpu, cuda, or auto: a GPU if there is one."""
+    resume: bool = True
+    """Go on with the run in --out if there is one."""
+    threads: int = 1
+    """CPU threads; a model of this size gains nothing from more than one."""
+    quiet: bool = False
+    """No progress bar."""
     evaluate: bool = False
     """Measure instead of training: abilities, induction heads, what gradients teach it, targets."""
     model: str = "icl-mini"
@@ -95,12 +126,15 @@ class TrainMini(TrainMiniConfig):
 
     def __call__(self) -> None:
         """Train and say where the model is; or measure and print."""
-        if self.evaluate:
-            from iclmech.experiments.mini import evaluate_mini
+        from iclmech.experiments.mini import evaluate_mini, train_mini
 
+        if self.evaluate:
             _say(evaluate_mini(self.model).text())
         else:
-            _say(f"Model: {self.run()}")
+            made = train_mini(
+                self.recipe, self.out, self.seed, self.device, self.resume, not self.quiet, self.threads
+            )  # fmt: skip
+            _say(f"Model: {made}")
 
 
 @dataclass(frozen=True)
@@ -125,21 +159,21 @@ class Tasks:
         _say("\n".join(list_tasks()))
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "compare": Compare,
-    "report": Report,
-    "circuit": Circuit,
-    "train-mini": TrainMini,
-    "models": Models,
-    "tasks": Tasks,
-}
+def commands() -> dict[str, Callable[..., Any]]:
+    """Name → command: the experiments in order of registration, then the rest."""
+    found: dict[str, Callable[..., Any]] = {name: experiment_command(name) for name in REGISTRIES["experiment"]}
+    return {**found, "report": Report, "train-mini": TrainMini, "models": Models, "tasks": Tasks}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `iclmech`: exit code 0, or 2 with one line on bad input."""
-    command = _parse(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        command()
+        if arguments[:1] == ["--version"]:
+            from iclmech import __version__
+
+            return _say(f"iclmech {__version__}")
+        _parse(arguments)()
     except (ICLMechError, OSError) as error:
         sys.stderr.write(f"iclmech: {' '.join(str(error).split())}\n")
         raise SystemExit(2) from None
@@ -148,74 +182,60 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _parse(arguments: list[str] | None) -> Callable[[], None]:
+def _parse(arguments: list[str]) -> Callable[[], None]:
     """The command that was asked for; a mistake in the flags is told in one line."""
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, prog="iclmech", description="How do transformers learn in context?", args=arguments,
+                commands(), prog="iclmech", description="How do transformers learn in context?", args=arguments,
                 sort_subcommands=False,
             )  # fmt: skip
     except SystemExit as stop:
         if stop.code:
-            text = " ".join(re.sub(r"[╭╮╰╯│─]", " ", complaint.getvalue()).split())
-            sys.stderr.write(f"iclmech: {text.partition(' For full helptext')[0]} See iclmech --help.\n")
+            sys.stderr.write(f"iclmech: {_one_line(complaint.getvalue())} See iclmech --help.\n")
         raise
+
+
+def _one_line(complaint: str) -> str:
+    """The first complaint in tyro's frame of lines: its heading stands above and again in the text."""
+    rows = [re.sub(r"[╭╮╰╯│─]", " ", line).strip() for line in complaint.splitlines()]
+    rows = [row for row in rows if row and not row.startswith("For full helptext")]
+    if len(rows) > 1 and rows[1].lower().startswith(rows[0].lower()):
+        rows = rows[1:]
+    return " ".join(" ".join(rows).split()).partition(" For full helptext")[0]
 
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def _write_run(command: Compare | Circuit, summary: pd.DataFrame) -> None:
-    """What was asked for and the numbers as a table, beside the result."""
-    config = {name: value for name, value in asdict(command).items() if name != "force"}
-    _write_text(command.out / "config.json", to_ascii_json(config))
-    _write_text(command.out / "summary.csv", summary.to_csv(index=False))
-
-
-def _print_table(frame: pd.DataFrame, title: str) -> None:
+def _show(result: Result) -> None:
+    """The answer, then the tables of the result, then its notes."""
     from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for sentence in result.answer():
+        console.print(sentence, markup=False)
+    for title, frame in result.tables().items():
+        _print_table(console, frame, title)
+    for note in result.notes:
+        console.print(f"Note: {note}", markup=False)
+
+
+def _print_table(console: Any, frame: pd.DataFrame, title: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*map(str, frame.columns), title=title)
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+        table.add_row(*(Text(f"{value:.3f}" if isinstance(value, float) else str(value)) for value in row))
+    console.print(table)
 
 
 def _write_text(path: Path, text: str) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _print_summary(summary: pd.DataFrame, notes: list[str]) -> None:
-    """Accuracy by setting; similarities by comparison beside their null. Means with 95 % intervals over seeds and queries."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    titles = {
-        "accuracy": "Accuracy",
-        "sim_aou": "SimAOU, mean over layers (the null of an isotropic displacement beside it)",
-        "sim_am": "SimAM, mean over layers and heads",
-    }
-    nulls = summary[summary.measure == "null_closed_form"].set_index(["name", "variant", "lr"])["mean"]
-    for measure, title in titles.items():
-        rows = summary[(summary.measure == measure) & (summary.kind != "contrast")]
-        with_null = measure == "sim_aou"
-        table = Table("", "variant", "learning rate", "mean", "interval", *(["null"] if with_null else []), title=title)
-        for row in (SimpleNamespace(**dict(record)) for _, record in rows.iterrows()):
-            rate = "" if row.lr_value != row.lr_value else f"{row.lr_value:.3g}"
-            null = nulls.get((row.name, row.variant, row.lr), float("nan"))
-            shown = [f"{null:.3f}" if null == null else ""] if with_null else []
-            table.add_row(
-                str(row.name), str(row.variant), rate, f"{row.mean:.3f}", f"{row.low:.3f} to {row.high:.3f}", *shown
-            )
-        console.print(table)
-    for note in notes:
-        console.print(f"Note: {note}", markup=False)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The ground floor: errors, seeded generators, site names, provenance and safe files. It imports nothing of iclmech."""
+"""The ground floor: errors, seeds, site names, registries, results, provenance, safe files. It imports nothing of iclmech."""
 
 from __future__ import annotations
 
+from ._claims import Claim as Claim, Verdict as Verdict, by_interval as by_interval
 from ._errors import (
     BackendError as BackendError,
     CaptureError as CaptureError,
@@ -21,7 +22,18 @@ from ._files import (
     to_ascii_json as to_ascii_json,
     write_safetensors as write_safetensors,
 )
-from ._progress import track as track
+from ._html import html_table as html_table
+from ._progress import steps as steps, track as track
 from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
+from ._records import Measure as Measure, Update as Update, imported as imported
+from ._registry import (
+    REGISTRIES as REGISTRIES,
+    Registry as Registry,
+    RegistryError as RegistryError,
+    register as register,
+    resolve as resolve,
+)
+from ._result import Formerly as Formerly, Result as Result
+from ._result_file import load_result as load_result
 from ._seeds import np_rng as np_rng, rng as rng
 from ._site_names import SITES as SITES, Site as Site, check_sites as check_sites

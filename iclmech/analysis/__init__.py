@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import metrics as metrics, statistics as statistics
+from . import circuit as circuit, metrics as metrics, statistics as statistics
 from ._plane import shift_plane as shift_plane
 from ._states import AnalysisError as AnalysisError

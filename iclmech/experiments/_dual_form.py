@@ -3,51 +3,124 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import xarray as xr
 from torch import Tensor
 
-from iclmech._base import provenance, to_ascii_json
+from iclmech._base import REGISTRIES, Formerly, Result, provenance, track
 from iclmech.analysis import circuit
 from iclmech.interventions import placed, replace
 from iclmech.models import HookFn, ICLModel
-from iclmech.tasks import PromptSet
+from iclmech.tasks import PromptSet, build_prompts
 from iclmech.updates import WeightUpdate
 
-from ._inference_circuit._plan import CircuitError
+from ._dual_request import DUAL_FORM, DualFormRequest
+from ._experiment import Given, load_task_of
+from ._request import ExperimentError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def dual_form(model: ICLModel, prompts: PromptSet, update: WeightUpdate, rank: int = 4, seed: int = 0) -> xr.Dataset:
+class DualForm(Formerly, Result):
+    """Each head's change of its linear map, in context and by an update.
+
+    `data` (source: update, random_update; layer, head), means over queries: cosine, left, right (overlap of the top `rank`
+    singular directions, values' and keys' side; chance: rank / d_head), rank_icl, rank_ft (effective). Attribute `keys`:
+    "rotated" where the model shows its rotated keys, else "unrotated".
+    """
+
+    kind = "dual-form"
+    formerly = "data"
+
+    def summary(self) -> pd.DataFrame:
+        """One row per measure and source: the mean over layers and heads. Columns: `measure`, `source`, `mean`."""
+        import pandas as pd
+
+        rows = [
+            {"measure": str(name), "source": str(source), "mean": float(self.data[name].sel(source=source).mean())}
+            for name in self.data.data_vars
+            for source in self.data["source"].values
+        ]
+        return pd.DataFrame(rows, columns=["measure", "source", "mean"])
+
+
+def dual_form(
+    model: ICLModel | str, prompts: PromptSet, update: WeightUpdate, rank: int = 4, seed: int = 0
+) -> DualForm:
     """Compare ΔW_ICL = Σ v_i k_iᵀ over the demonstrations with ΔW_FT = V' K'ᵀ - V Kᵀ over BOS and the query, head by head.
 
     K', V' are computed with the updated projections from the *same* inputs as K, V. The control is the update with every
-    matrix redrawn at its norm. Variables (source: update, random_update; layer, head), means over queries: cosine, left,
-    right (overlap of the top `rank` singular directions, values' and keys' side; chance: rank / d_head), rank_icl, rank_ft
-    (effective). Attribute `keys`: "rotated" where the model shows its rotated keys, else "unrotated".
+    matrix redrawn at its norm.
 
-    Raises `CircuitError` for several contexts or without demonstrations.
+    Args:
+        model: a model or its name.
+        prompts: one context with demonstrations, and queries.
+        update: of this model.
+        rank: singular directions that are compared.
+        seed: of the random update.
+
+    Returns:
+        A `DualForm`.
+
+    Raises:
+        DualFormError: several contexts, or no demonstrations.
 
     Source: Dai et al. (arXiv 2212.10559), Irie et al. 2022. ΔW_FT is the comparable quantity; the ΔW_K, ΔW_V themselves live
     in another space.
     """
+    given = Given()
+    request = DualFormRequest(
+        model=given.name("model", model, by="name"),
+        task=prompts.task if isinstance(prompts.task, str) else "custom",
+        k=prompts.k,
+        n_queries=len(prompts.queries),
+        prompts=given.name("prompts", prompts),
+        update=given.name("update", update),
+        rank=rank,
+        seed=seed,
+    )
+    return DUAL_FORM.run(request, progress=False, **given.inputs)  # type: ignore[return-value]  # its result is a DualForm
+
+
+class DualFormError(ExperimentError):
+    """The dual form needs one context with demonstrations."""
+
+
+def run_dual_form(
+    request: DualFormRequest,
+    *,
+    progress: bool,
+    model: ICLModel,
+    prompts: PromptSet | None = None,
+    update: WeightUpdate | None = None,
+) -> DualForm:
+    """Compare the maps as the request says."""
+    if prompts is None:
+        prompts = build_prompts(model, load_task_of(request), request.k, request.n_queries, request.prompts_seed)
     if len(prompts.contexts) != 1 or not prompts.demonstrations:
-        raise CircuitError(
+        raise DualFormError(
             f"got {len(prompts.contexts)} contexts and k={prompts.k}; the dual form needs one context with demonstrations."
         )
+    if update is None:
+        update = REGISTRIES["update"][request.update](model, prompts, lr=request.lr)
     context = prompts.contexts[0]
     keep = torch.tensor([s.role != "bos" for s in context.spans for _ in range(s.start, s.stop)])[1:]
     k, v, _ = _keys_values(model, context.tokens[1:])
     in_context = circuit.virtual_update(k[:, 1:][:, keep], v[:, 1:][:, keep])
     found: dict[str, list[dict[str, Tensor]]] = {"update": [], "random_update": []}
-    for query in prompts.queries:
+    for query in track(prompts.queries, "dual form", enabled=progress):
         k, v, inputs = _keys_values(model, query.tokens)
-        for name, change in (("update", update), ("random_update", update.random_like(seed))):
+        for name, change in (("update", update), ("random_update", update.random_like(request.seed))):
             with change.applied(model):
                 new_k, new_v, _ = _keys_values(model, query.tokens, inputs)
             fine_tuned = circuit.update_in_dual_form((k, v), (new_k, new_v))
-            found[name].append(circuit.compare_maps(in_context, fine_tuned, rank))
-    return _dataset(model, prompts, update, found, rank)
+            found[name].append(circuit.compare_maps(in_context, fine_tuned, request.rank))
+    data = _dataset(model, found, request.rank)
+    origin = provenance(model={"name": model.name, "hash": model.hash()}, prompts=prompts.hash, update=update.hash)
+    return DualForm(data, provenance=origin)
 
 
 def _keys_values(model: ICLModel, tokens: Sequence[int], inputs: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,15 +149,12 @@ def _key_site(model: ICLModel) -> str:
     return "rot_k" if model.backend.point("rot_k", 0) is not None else "k"
 
 
-def _dataset(
-    model: ICLModel, prompts: PromptSet, update: WeightUpdate, found: dict[str, list[dict[str, Tensor]]], rank: int
-) -> xr.Dataset:
+def _dataset(model: ICLModel, found: dict[str, list[dict[str, Tensor]]], rank: int) -> xr.Dataset:
     names = {"cosine": "cosine", "left": "left", "right": "right", "rank_a": "rank_icl", "rank_b": "rank_ft"}
     data = xr.Dataset(coords={"source": list(found)})
     for name, shown in names.items():
         stacked = torch.stack([torch.stack([m[name] for m in maps]).nanmean(dim=0) for maps in found.values()])
         data[shown] = (("source", "layer", "head"), stacked.double().numpy())
     data.coords["layer"], data.coords["head"] = range(data.sizes["layer"]), range(data.sizes["head"])
-    origin = provenance(model=model.name, model_hash=model.hash(), prompts=prompts.hash, update=update.hash)
     keys = "rotated" if _key_site(model) == "rot_k" else "unrotated"
-    return data.assign_attrs(rank=rank, chance=rank / model.shape.d_head, keys=keys, provenance=to_ascii_json(origin))
+    return data.assign_attrs(rank=rank, chance=rank / model.shape.d_head, keys=keys)

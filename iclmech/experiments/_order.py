@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,26 +10,26 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from iclmech._base import atomic_write, from_ascii_json, provenance, to_ascii_json, track
+from iclmech._base import Claim, Result, by_interval, provenance, track
 from iclmech.analysis import metrics
-from iclmech.analysis.statistics import clustered_bootstrap
 from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
-from iclmech.tasks import PromptSet, Task, build_prompts, load_task
+from iclmech.tasks import PromptSet, Task, build_prompts
 
-from ._inference_circuit._plan import CircuitError
-from ._inference_circuit._result import load_dataset
-from .comparison._plan import seeds_of, updates_of
+from ._experiment import Given
+from ._labelled import add_interval
+from ._order_request import ORDER, OrderRequest
+from ._request import ExperimentError, seeds_of
+from .comparison._plan import rates_of, spell_rates, updates_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_KIND, _SCHEMA = "iclmech order sensitivity", 1
 _TOP = 10
 Runs = dict[str, list[Activations]]
 
 
-class OrderSensitivity:
+class OrderSensitivity(Result):
     """How predictions agree between settings, and how much they hang on the order of the demonstrations.
 
     Attributes:
@@ -43,13 +41,7 @@ class OrderSensitivity:
             vocabulary_kl (nats, of ICL from the other), same_prediction.
     """
 
-    def __init__(self, data: xr.Dataset):
-        self.data = data
-
-    @cached_property
-    def provenance(self) -> dict[str, Any]:
-        """Versions, model, task, settings: where the numbers come from."""
-        return from_ascii_json(self.data.attrs["provenance"])
+    kind = "order"
 
     def summary(self) -> pd.DataFrame:
         """One row per number. Columns: `measure`, `name` (a setting or a pair), `mean`, `low`, `high`."""
@@ -71,16 +63,21 @@ class OrderSensitivity:
                 )
         return pd.DataFrame(rows, columns=["measure", "name", "mean", "low", "high"])
 
-    def save(self, path: str | Path) -> Path:
-        """Write one netCDF file, whole or not at all."""
-        with atomic_write(path) as temporary:
-            self.data.assign_attrs(kind=_KIND, schema=_SCHEMA).to_netcdf(temporary, engine="h5netcdf")
-        return Path(path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> OrderSensitivity:
-        """Read what `save` wrote. Raises `FileError` for another file, a damaged one, or a newer schema."""
-        return cls(load_dataset(path, _KIND, _SCHEMA, "order sensitivity"))
+    def judged(self) -> list[Claim]:
+        """Whether in-context predictions agree between orders more than an update's do with them."""
+        found = []
+        pairs = [str(p) for p in self.data["pair"].values] if "pair" in self.data.coords else []
+        for pair in pairs[1:]:
+            mean, ci = (self.data[f"same_prediction{s}"] for s in ("", "_ci"))
+            own, other = (float(mean.sel(pair=p)) for p in (pairs[0], pair))
+            low, high = (
+                float(ci.sel(pair=pairs[0], bound=a) - ci.sel(pair=pair, bound=b))
+                for a, b in (("low", "high"), ("high", "low"))
+            )
+            claim = f"ICL agrees with itself in another order more often than with {pair.partition('~')[2]}"
+            rule = "the two intervals do not overlap"
+            found.append(Claim(claim, own - other, low, high, pair.partition("~")[2], rule, by_interval(low, high)))
+        return found
 
     def __repr__(self) -> str:
         found = {str(s): float(self.data["sensitivity_labels"].sel(setting=s)) for s in self.data["setting"].values}
@@ -89,7 +86,7 @@ class OrderSensitivity:
 
 
 def order_sensitivity(
-    model: ICLModel,
+    model: ICLModel | str,
     task: Task | str,
     k: int = 16,
     n_queries: int = 64,
@@ -107,41 +104,74 @@ def order_sensitivity(
 ) -> OrderSensitivity:
     """Run the same demonstrations in several orders, in context and as updates, and compare what comes out.
 
-    Parameters
-    ----------
-    k, n_queries: demonstrations, and queries (the same for every seed).
-    n_orders: orders of the demonstrations, the drawn one first; at least 2.
-    updates: "gd", "lcgd", or {name: function(model, prompts, lr=...)}; the order of the demonstrations is that of its steps.
-    lr: learning rate, or one for each update.
+    Args:
+        model, task: what to study, or the names of both; a classification task.
+        k, n_queries: demonstrations, and queries (the same for every seed).
+        n_orders: orders of the demonstrations, the drawn one first; at least 2.
+        seeds: draws of demonstrations: how many, or which.
+        updates: "gd", "lcgd", or {name: function(model, prompts, lr=...)}; the order of the demonstrations is that of its
+            steps.
+        lr: learning rate, or one for each update.
+        loss, parameters, separator: as in `compare`.
+        n_boot, level: resamples and level of the intervals.
+        progress: show a bar on standard error.
 
-    Raises `CircuitError` for fewer than two orders or demonstrations, or a task without label words.
+    Returns:
+        An `OrderSensitivity`.
+
+    Raises:
+        ExperimentError: fewer than two orders or demonstrations, or a task without label words.
 
     Source: Shen, Mishra, Khashabi (arXiv 2310.08540).
     """
-    task = load_task(task) if isinstance(task, str) else task
-    if n_orders < 2 or k < 2 or not task.label_words:
-        raise CircuitError(
-            f"got n_orders={n_orders}, k={k} on {task.name!r}; expected at least two orders of at least two demonstrations, "
-            "and a task with label words."
+    given = Given()
+    request = OrderRequest(
+        model=given.name("model", model, by="name"),
+        task=given.name("task", task, by="name"),
+        k=k,
+        n_queries=n_queries,
+        n_orders=n_orders,
+        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        updates=given.named("updates", updates, "update"),
+        lr=spell_rates(lr),
+        loss=loss,
+        parameters=given.name("parameters", parameters),
+        separator=separator,
+        n_boot=n_boot,
+        level=level,
+    )
+    return ORDER.run(request, progress=progress, **given.inputs)  # type: ignore[return-value]  # an OrderSensitivity
+
+
+def run_orders(
+    request: OrderRequest, *, progress: bool, model: ICLModel, task: Task, updates: Any = None, parameters: Any = None
+) -> OrderSensitivity:
+    """Run the orders as the request says."""
+    if request.n_orders < 2 or request.k < 2 or not task.label_words:
+        raise ExperimentError(
+            f"got n_orders={request.n_orders}, k={request.k} on {task.name!r}; expected at least two orders of at least two "
+            "demonstrations, and a task with label words."
         )
-    found_updates = updates_of(updates, loss, parameters) if updates else {}
-    rates = {name: float(lr[name] if isinstance(lr, Mapping) else lr) for name in found_updates}
+    seeds = seeds_of(request.seeds)
+    selector = request.parameters if parameters is None else parameters
+    methods = updates_of(request.updates, request.loss, selector, updates or {}) if request.updates else {}
+    rates = {name: grid[0] for name, grid in (rates_of(request.lr, list(methods)) or {}).items()}
     collected: dict[str, dict[str, list[Tensor]]] = {}
     hashes = []
-    for seed in track(seeds_of(seeds), "orders", enabled=progress):
-        prompts = build_prompts(model, task, k, n_queries, seed, separator=separator)
+    for seed in track(seeds, "orders", enabled=progress):
+        prompts = build_prompts(model, task, request.k, request.n_queries, seed, separator=request.separator)
         hashes.append(prompts.hash)
-        orders = [prompts, *(prompts.reordered(1000 * seed + n) for n in range(1, n_orders))]
-        runs = _runs(model, orders, {name: (f, rates[name]) for name, f in found_updates.items()})
+        orders = [prompts, *(prompts.reordered(1000 * seed + n) for n in range(1, request.n_orders))]
+        runs = _runs(model, orders, {name: (f, rates[name]) for name, f in methods.items()})
         for name, value in _measures(prompts, runs).items():
             for at, numbers in value.items():
                 collected.setdefault(name, {}).setdefault(at, []).append(numbers)
-    data = _dataset(collected, n_boot, level)
     origin = provenance(
         model={"name": model.name, "hash": model.hash()}, task={"name": task.name, "hash": task.hash}, prompts=hashes,
-        k=k, n_queries=n_queries, n_orders=n_orders, seeds=list(seeds_of(seeds)), lr=rates, loss=loss, level=level,
+        k=request.k, n_queries=request.n_queries, n_orders=request.n_orders, seeds=list(seeds), lr=rates,
+        loss=request.loss, level=request.level,
     )  # fmt: skip
-    return OrderSensitivity(data.assign_attrs(provenance=to_ascii_json(origin)))
+    return OrderSensitivity(_dataset(collected, request), provenance=origin)
 
 
 def _runs(model: ICLModel, orders: Sequence[PromptSet], updates: dict[str, tuple[Any, float]]) -> Runs:
@@ -206,13 +236,11 @@ def _agreement(pairs: list[tuple[Activations, Activations]]) -> dict[str, Tensor
     return {name: torch.stack([f(a, b) for a, b in pairs]).mean(dim=0) for name, f in functions.items()}
 
 
-def _dataset(collected: dict[str, dict[str, list[Tensor]]], n_boot: int, level: float) -> xr.Dataset:
+def _dataset(collected: dict[str, dict[str, list[Tensor]]], request: OrderRequest) -> xr.Dataset:
     data = xr.Dataset(coords={"bound": ["low", "high"]})
     for name, by in collected.items():
         axis = "pair" if any("~" in at for at in by) else "setting"
         values = np.stack([torch.stack(found).double().numpy() for found in by.values()], axis=-1)  # [seed, query, at]
-        found = clustered_bootstrap(values, n_boot=n_boot, level=level)
         data.coords[axis] = list(by)
-        data[name] = (axis, found.mean)
-        data[f"{name}_ci"] = ((axis, "bound"), np.stack([found.low, found.high], axis=-1))
+        add_interval(data, name, (axis,), values, n_boot=request.n_boot, level=request.level, crossed=True)
     return data

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from iclmech._base import ICLMechError
+from iclmech._base import Formerly, Result, provenance
+
+from ._published_request import PUBLISHED, PublishedRequest
+from ._request import ExperimentError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The paper's table: task -> SimAOU of GD and LCGD, SimAM of GD and LCGD, SimAOU of the untrained model (GD)
 _DEUTCH2024_TABLE: dict[str, tuple[float, float, float, float, float]] = {
@@ -24,13 +30,26 @@ _UPDATES = ["gd", "lcgd"]
 _CONTROLS = ["untrained_blocks", "layer_norm_only"]
 
 
-def published(name: str = "deutch2024") -> xr.Dataset:
-    """Published values as a labelled dataset.
+class Published(Formerly, Result):
+    """Values from a paper; `data` as `published` describes it, `provenance` with source, licence, model and k."""
+
+    kind = "published"
+    formerly = "data"
+
+    def summary(self) -> pd.DataFrame:
+        """The paper's table: one row per task and update. Columns: `task`, `update`, `sim_aou`, `sim_am`."""
+        table = self.data[["table_sim_aou", "table_sim_am"]].to_dataframe().reset_index()
+        names = {"table_sim_aou": "sim_aou", "table_sim_am": "sim_am"}
+        return table[["task", "update", *names]].rename(columns=names)
+
+
+def published(name: str = "deutch2024") -> Published:
+    """Published values as a labelled result.
 
     `"deutch2024"`: Deutch, Magar, Bar Natan, Dar, *In-context Learning and Gradient Descent Revisited* (arXiv
     2311.07772, NAACL 2024); en_dense_lm_1_3b, 24 layers, k = 32, three runs (permutations) per task and update.
 
-    Variables:
+    Variables of `data`:
         sim_aou, sim_am, sim_aou_random (task, update, permutation, layer): means over test examples (and heads);
             `sim_aou_random` is the published baseline, a vector uniform on [0, 1).
         sim_aou_untrained, sim_am_untrained (task, control, permutation, layer): GD on untrained models; NaN for agnews.
@@ -40,10 +59,16 @@ def published(name: str = "deutch2024") -> xr.Dataset:
     Raises:
         ICLMechError: an unknown name.
     """
-    if name != "deutch2024":
-        raise ICLMechError(f"got {name!r}; published values are there for 'deutch2024' only.")
+    return PUBLISHED.run(PublishedRequest(name), progress=False)  # type: ignore[return-value]  # its result is Published
+
+
+def run_published(request: PublishedRequest, *, progress: bool) -> Published:
+    """Read the paper's values."""
+    if request.paper != "deutch2024":
+        raise ExperimentError(f"got {request.paper!r}; published values are there for 'deutch2024' only.")
     text = resources.files("iclmech.experiments").joinpath("_data", "deutch2024_layerwise.json").read_text("utf-8")
-    return _deutch2024(json.loads(text))
+    data = _deutch2024(json.loads(text))
+    return Published(data, provenance=provenance(**data.attrs))
 
 
 def _deutch2024(raw: dict[str, Any]) -> xr.Dataset:

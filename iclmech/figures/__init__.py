@@ -4,10 +4,15 @@ Each figure holds from 400 to 1600 px, has one colour per update, draws its inte
 `figure.show()` in a notebook; `figure.write_image("figure.svg")` with the extra `iclmech[figures]`.
 """
 
-from __future__ import annotations
-
 from ._accuracy import accuracy_by_setting as accuracy_by_setting
 from ._attention_text import attention_text as attention_text
+from ._by_kind import (
+    circuit_figures as circuit_figures,
+    comparison_figures as comparison_figures,
+    dual_form_figures as dual_form_figures,
+    history_figures as history_figures,
+    induction_figures as induction_figures,
+)
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._emergence import emergence as emergence
 from ._heads import head_map as head_map
@@ -21,5 +26,5 @@ from ._names import (
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible
-from ._theme import UPDATE_COLOURS as UPDATE_COLOURS, template as template
+from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
+
+from iclmech.experiments import Entry
 
 from . import _read as read
 from ._frame import finish, note, panels
@@ -36,7 +39,9 @@ def accuracy_by_setting(
     read.need(data, (f"{measure}_overall",), "accuracy_by_setting")
     lr = read.check_lr(data, lr)
     settings = [s for s in read.labels(data, "setting") if _known(data, measure, lr, s)]
-    ordered = sorted(settings, key=_rank)
+    roster = read.roster(data)
+    entries = {s: roster.settings.get(s, Entry(s)) for s in settings}
+    ordered = sorted(settings, key=lambda s: _rank(entries[s]))
     figure = panels([""], heights=[max(120, 34 * len(ordered) + 20)])
     where = {s: len(ordered) - 1 - i for i, s in enumerate(ordered)}
     for variant in read.variants(data)[::-1]:
@@ -44,7 +49,7 @@ def accuracy_by_setting(
     if not ordered:
         note(figure, "no setting with a value in this result")
     figure.update_yaxes(
-        tickvals=list(where.values()), ticktext=[_tick_text(s) for s in where], range=[-0.6, len(ordered) - 0.4],
+        tickvals=list(where.values()), ticktext=[_tick_text(setting_name(s, roster)) for s in where], range=[-0.6, len(ordered) - 0.4],
         showgrid=False, zeroline=False,
     )  # fmt: skip
     unit = measure_unit(measure)
@@ -65,9 +70,9 @@ def _known(data: xr.Dataset, measure: str, lr: int, setting: str) -> bool:
     return any(b is not None and not b.empty for b in bands)
 
 
-def _tick_text(setting: str) -> str:
+def _tick_text(name: str) -> str:
     """In two lines where it is long: "after GD," and "random weight change"."""
-    head, comma, rest = setting_name(setting).partition(", ")
+    head, comma, rest = name.partition(", ")
     return (
         f"{shortened(head, 22)},<br>{shortened(rest, 22)}"
         if comma and len(head + rest) > 18
@@ -75,21 +80,24 @@ def _tick_text(setting: str) -> str:
     )
 
 
-def _rank(setting: str) -> tuple[int, int]:
-    """zs, icl, the updates, then the controls of each."""
-    head, _, rest = setting.partition(":")
-    order = {"zs": 0, "icl": 1, "ft": 2}.get(head, 3)
-    control = (head == "icl" and bool(rest)) or ":" in rest
-    return (order if not control else order + 10, 0)
+def _rank(entry: Entry) -> int:
+    """zs, icl, the updates, then contexts and the controls of each."""
+    if entry.control:
+        return 12 if entry.tuned else 11
+    return 2 if entry.tuned else {"zs": 0, "icl": 1}.get(entry.name, 3)
 
 
-def setting_colour(setting: str, updates: list[str]) -> str:
-    head, _, rest = setting.partition(":")
-    return update_colour(rest.partition(":")[0], updates) if head == "ft" else SETTING_COLOURS.get(head, GREY)
+def setting_colour(setting: Entry, updates: Sequence[str]) -> str:
+    """The colour of the update behind a setting, or the setting's own."""
+    return (
+        update_colour(setting.update, updates)
+        if setting.tuned
+        else SETTING_COLOURS.get(setting.name.partition(":")[0], GREY)
+    )
 
 
 def _draw(figure: go.Figure, data: xr.Dataset, measure: str, lr: int, variant: str, where: dict[str, int]) -> None:
-    trained = variant == "trained"
+    trained, roster = variant == "trained", read.roster(data)
     shift = 0.0 if trained else -0.26
     xs, ys, low, high, colours, texts, seeds = [], [], [], [], [], [], []
     for setting, y in where.items():
@@ -101,9 +109,9 @@ def _draw(figure: go.Figure, data: xr.Dataset, measure: str, lr: int, variant: s
         ys.append(y + shift)
         low.append(m - lo)
         high.append(hi - m)
-        colours.append(setting_colour(setting, read.updates(data)))
+        colours.append(setting_colour(roster.settings.get(setting, Entry(setting)), read.updates(data)))
         interval = f" [{lo:.3f}, {hi:.3f}]" if np.isfinite(lo) else ""
-        texts.append(f"{setting_name(setting)}, {variant} model: {m:.3f}{interval}")
+        texts.append(f"{setting_name(setting, roster)}, {variant} model: {m:.3f}{interval}")
         seeds += [
             (v, y + shift) for v in read.by_seed(data, measure, lr, setting=setting, variant=variant) if np.isfinite(v)
         ]

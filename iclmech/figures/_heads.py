@@ -60,7 +60,7 @@ def head_map(
     n_layers, n_heads = data.sizes["layer"], data.sizes["head"]
     height = float(np.clip(n_layers * 30, 90, 24 * 18 if n_layers > 16 else 360))
     figure = panels(
-        [comparison_name(c, variant) if c else "" for c in wanted],
+        [comparison_name(c, variant, read.roster(data)) if c else "" for c in wanted],
         shared_x=False,
         heights=[height] * len(wanted),
         spacing=76,

@@ -1,73 +1,67 @@
-"""What comparisons, settings and variants are called in figures and in the report."""
+"""What comparisons, settings, measures and updates are called in figures: their records' titles, fit for a plotly label."""
 
 from __future__ import annotations
 
+from iclmech._base import REGISTRIES, Measure
+from iclmech.experiments import (
+    Entry,
+    Roster,
+    comparison_title,
+    setting_title,
+    update_short,
+    update_title as _update_title,
+)
+
 from ._text import plain
 
-_UPDATES = {"gd": "GD", "lcgd": "LCGD"}
-_LONG = {"gd": "gradient descent (GD)", "lcgd": "layer-causal GD (LCGD)"}
-_CONTROLS = {
-    "random_update": "random weight change",
-    "random_direction": "random direction",
-    "shuffled_labels": "shuffled labels",
-    "wrong_task": "another task",
-    "unrelated_text": "unrelated text",
-    "reordered": "reordered",
-}
-_MEASURES = {
-    "sim_aou": ("SimAOU", "cosine"),
-    "sim_am": ("SimAM", "cosine"),
-    "accuracy": ("accuracy", "share of queries"),
-    "induction": ("induction strength", "attention"),
-    "prefix_matching": ("prefix matching", "attention"),
-}
+
+def _registered() -> Roster:
+    return Roster.of(list(REGISTRIES["update"]), list(REGISTRIES["control"]), ("trained",))
 
 
 def update_name(update: str) -> str:
     """Short: GD, LCGD, or the name as it is."""
-    return _UPDATES.get(update) or plain(update)
+    return plain(update_short(update))
 
 
 def update_title(update: str) -> str:
     """Long: "gradient descent (GD)"."""
-    return _LONG.get(update) or plain(update)
+    return plain(_update_title(update))
 
 
-def control_name(control: str) -> str:
-    """A control in words."""
-    return _CONTROLS.get(control) or plain(control.replace("_", " "))
-
-
-def comparison_name(comparison: str, variant: str = "trained") -> str:
-    """`gd:random_update` → "GD, random weight change"; `icl:reordered` → "ICL, reordered (ceiling)"."""
-    update, _, control = comparison.partition(":")
-    if comparison == "icl:reordered":
-        name = "ICL, reordered (ceiling)"
-    elif update == "random_direction":
-        name = control_name(update)
-    else:
-        name = update_name(update) + (f", {control_name(control)}" if control else "")
+def comparison_name(comparison: str, variant: str = "trained", roster: Roster | None = None) -> str:
+    """`gd:random_update` → "GD, random weight change"; `roster`: of the result, where it has updates of one's own."""
+    entry = (roster or _registered()).comparisons.get(comparison) or Entry(comparison)
+    name = plain(comparison_title(entry))
     return name if variant == "trained" else f"{name}, {plain(variant)} model"
 
 
-def setting_name(setting: str) -> str:
+def setting_name(setting: str, roster: Roster | None = None) -> str:
     """`zs` → "zero-shot", `ft:gd` → "after GD", `icl:shuffled_labels` → "ICL, shuffled labels"."""
-    head, _, rest = setting.partition(":")
-    if head == "ft":
-        update, _, control = rest.partition(":")
-        return f"after {update_name(update)}" + (f", {control_name(control)}" if control else "")
-    name = {"zs": "zero-shot", "icl": "in context (ICL)"}.get(head) or plain(head)
-    return f"{'ICL' if head == 'icl' else name}, {control_name(rest)}" if rest else name
+    return plain(setting_title(setting_entry(setting, roster)))
+
+
+def setting_entry(setting: str, roster: Roster | None = None) -> Entry:
+    """The record of a setting; of an update that is not registered, its name stands for it."""
+    known = (roster or _registered()).settings
+    own = setting.removeprefix("ft:")
+    return known.get(setting) or (Entry(setting, own, tuned=True) if own != setting else Entry(setting))
+
+
+def _record(measure: str) -> Measure | None:
+    return REGISTRIES["measure"].get(measure)
 
 
 def measure_name(measure: str) -> str:
     """`sim_aou` → "SimAOU"."""
-    return _MEASURES[measure][0] if measure in _MEASURES else plain(measure.replace("_", " "))
+    record = _record(measure)
+    return plain(record.shown if record else measure.replace("_", " "))
 
 
 def measure_unit(measure: str) -> str:
     """What the axis counts: "cosine", "share of queries"; empty where it is not known."""
-    return _MEASURES[measure][1] if measure in _MEASURES else ""
+    record = _record(measure)
+    return plain(record.unit) if record else ""
 
 
 def measure_label(measure: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading numbers out of a result: the only place that knows how a comparison names its arrays."""
+"""Reading numbers out of a result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from iclmech._base import ICLMechError, from_ascii_json
+from iclmech.experiments import Roster
 
 
 class Band(NamedTuple):
@@ -58,9 +59,9 @@ def updates(data: xr.Dataset) -> list[str]:
     return labels(data, "update")
 
 
-def comparison_names(data: xr.Dataset, update: str) -> list[str]:
-    """The comparisons that rest on an update: itself first, then its controls."""
-    return [c for c in labels(data, "comparison") if c == update or c.startswith(f"{update}:")]
+def roster(data: xr.Dataset) -> Roster:
+    """The records of what stands in a comparison."""
+    return Roster.of_data(data)
 
 
 def attribute(data: xr.Dataset, name: str, default: Any = None) -> Any:

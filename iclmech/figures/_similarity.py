@@ -9,13 +9,14 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from iclmech._base import REGISTRIES
+from iclmech.experiments import control_title
+
 from . import _read as read
 from ._frame import finish, note, panels
-from ._names import comparison_name, measure_label, measure_name, update_title
+from ._names import measure_label, measure_name, update_name, update_title
 from ._text import plain
-from ._theme import CONTROL_STYLES, GREY, SKY, Theme, translucent, update_colour
-
-_ORDER = tuple(CONTROL_STYLES)
+from ._theme import GREY, SKY, Theme, control_rank, control_style, translucent, update_colour
 
 
 def similarity_by_layer(
@@ -54,7 +55,7 @@ def similarity_by_layer(
     for row, update in enumerate(names, start=1):
         _null(figure, data, measure, update, lr, row, wanted, shown)
         for key, comparison, variant in _lines(data, update):
-            if key not in (update, update + ":") and wanted is not None and key not in wanted:
+            if key != update and wanted is not None and key not in wanted:
                 continue
             band = _over_heads(data, measure, lr, comparison, variant)
             if band is not None and not band.empty:
@@ -88,11 +89,20 @@ def _panel_title(data: xr.Dataset, update: str, lr: int) -> str:
 
 
 def _lines(data: xr.Dataset, update: str) -> list[tuple[str, str, str]]:
-    """(key of the style, comparison, variant) in the order of drawing: controls first, the update itself on top."""
-    out = [(c.partition(":")[2], c, "trained") for c in read.comparison_names(data, update)[1:]]
-    out += [(c, c, "trained") for c in ("random_direction", "icl:reordered") if c in read.labels(data, "comparison")]
+    """(update or control, comparison, variant) in the order of drawing: controls first, the update itself on top."""
+    entries = read.roster(data).comparisons.values()
+    out = [(e.control, e.name, "trained") for e in entries if e.update == update and e.control]
+    out += [
+        (e.control, e.name, "trained") for e in entries if not e.update and e.name in read.labels(data, "comparison")
+    ]
     out += [(v, update, v) for v in read.variants(data) if v != "trained"]
     return [*out, (update, update, "trained")]
+
+
+def _title(key: str) -> str:
+    """What a line is called in the legend."""
+    known = REGISTRIES["control"]
+    return plain((known[key].legend if key in known else "") or control_title(key))
 
 
 def _over_heads(data: xr.Dataset, measure: str, lr: int, comparison: str, variant: str) -> read.Band | None:
@@ -115,13 +125,9 @@ def _draw(
     shown: set[str], names: Sequence[str],
 ) -> None:  # fmt: skip
     main = key == comparison and key in names
-    colour, dash = (update_colour(key, names), "solid") if main else CONTROL_STYLES.get(key, (SKY, "dot"))
+    colour, dash = (update_colour(key, names), "solid") if main else control_style(key)
     layers = data["layer"].values
-    name = comparison_name(comparison if main or comparison in CONTROL_STYLES else f"x:{key}", "trained").removeprefix(
-        "x, "
-    )
-    if key == variant:
-        name = f"{plain(variant)} model"
+    name = update_name(key) if main else _title(key)
     if not np.isnan(band.low).all() and (main or variant != "trained"):
         for x, low, high in _runs(layers, band):
             figure.add_scatter(
@@ -132,7 +138,7 @@ def _draw(
     figure.add_scatter(
         x=layers, y=band.mean, name=name, legendgroup=key, showlegend=key not in shown, mode="lines+markers",
         line={"color": colour, "dash": dash, "width": 3 if main else 1.6}, marker={"size": 6 if main else 3.5},
-        legendrank=1 + names.index(key) if main else 50 + _ORDER.index(key) if key in _ORDER else 99, customdata=half, hovertemplate=f"{name}<br>layer %{{x}}: %{{customdata}}<extra></extra>", connectgaps=False,
+        legendrank=1 + names.index(key) if main else 50 + control_rank(key), customdata=half, hovertemplate=f"{name}<br>layer %{{x}}: %{{customdata}}<extra></extra>", connectgaps=False,
         row=row, col=1,
     )  # fmt: skip
     shown.add(key)
@@ -163,7 +169,7 @@ def _null(
         return
     figure.add_scatter(
         x=data["layer"].values, y=band.mean, name="null of isotropic noise", legendgroup="null", showlegend="null" not in shown,
-        mode="lines", legendrank=50 + _ORDER.index("null"), line={"color": GREY, "width": 1}, fill="tozeroy", fillcolor=translucent(GREY, 0.14),
+        mode="lines", legendrank=50 + control_rank("null"), line={"color": GREY, "width": 1}, fill="tozeroy", fillcolor=translucent(GREY, 0.14),
         hovertemplate="null of isotropic noise<br>layer %{x}: %{y:.3f}<extra></extra>", row=row, col=1,
     )  # fmt: skip
     shown.add("null")

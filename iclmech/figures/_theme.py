@@ -7,29 +7,12 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import plotly.io as pio
 
-from iclmech._base import ICLMechError
+from iclmech._base import REGISTRIES, ICLMechError
+from iclmech._base._palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
 Theme = str  # "light" or "dark"
 
-# Okabe and Ito's colour-blind-safe palette. Orange and purple are darkened, so that every line has a contrast of at
-# least 3:1 with the light and with the dark background.
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#B87700", "#B8608F", "#808080"
-SKY = "#3A8FC4"
-
-UPDATE_COLOURS: dict[str, str] = {"gd": BLUE, "lcgd": VERMILLION}
-"""The colour of an update, in every figure."""
 _MORE_UPDATES = (PURPLE, GREEN, SKY, ORANGE)
-
-CONTROL_STYLES: dict[str, tuple[str, str]] = {
-    "untrained": (PURPLE, "dash"),
-    "random_update": (GREY, "dot"),
-    "random_direction": (GREY, "longdashdot"),
-    "shuffled_labels": (GREY, "dashdot"),
-    "wrong_task": (ORANGE, "longdash"),
-    "icl:reordered": (GREEN, "solid"),
-    "null": (GREY, "solid"),
-}
-"""Colour and dash of a control, in every figure: each differs from the others without colour too."""
 
 LABEL_COLOURS: tuple[str, ...] = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 """Colours of label words, in order."""
@@ -106,11 +89,27 @@ def template(theme: Theme = "light") -> go.layout.Template:
 
 
 def update_colour(update: str, updates: Sequence[str] = ()) -> str:
-    """The colour of an update: fixed for gd and lcgd, in order of `updates` for others."""
-    if update in UPDATE_COLOURS:
-        return UPDATE_COLOURS[update]
-    others = [u for u in updates if u not in UPDATE_COLOURS]
+    """The colour of an update: its record's, or the next free one in order of `updates`."""
+    known = REGISTRIES["update"]
+    own = {u: known[u].colour for u in {*updates, update} if u in known and known[u].colour}
+    if update in own:
+        return own[update]
+    others = [u for u in updates if u not in own]
     return _MORE_UPDATES[others.index(update) % len(_MORE_UPDATES)] if update in others else PURPLE
+
+
+def control_style(control: str) -> tuple[str, str]:
+    """Colour and dash of a control, in every figure: each differs from the others without colour too."""
+    known = REGISTRIES["control"]
+    if control == "null":
+        return GREY, "solid"
+    return (known[control].colour, known[control].dash) if control in known else (SKY, "dot")
+
+
+def control_rank(control: str) -> int:
+    """Where a control stands in legends: in order of registration, the null behind them, unknown ones last."""
+    known = list(REGISTRIES["control"])
+    return known.index(control) if control in known else len(known) + (control != "null")
 
 
 def translucent(colour: str, alpha: float) -> str:

@@ -8,11 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclmech._base import ICLMechError
+from iclmech.experiments import setting_title
 
 from . import _read as read
 from ._accuracy import setting_colour
 from ._frame import finish, note, panels
-from ._names import setting_name
+from ._names import setting_entry
+from ._text import plain
 from ._theme import GREY, Theme
 
 
@@ -37,9 +39,11 @@ def shift_trajectory(result: Any, *, theme: Theme = "light") -> go.Figure:
         raise ICLMechError(f"got a trajectory of {points.sizes['component']} components; expected 2.")
     figure = panels([""], heights=[380])
     layers = [int(v) for v in data["layer"].values]
-    updates = [s.partition(":")[2] for s in read.labels(data, "setting") if s.startswith("ft:")]
-    for at, setting in enumerate(read.labels(data, "setting")):
-        _path(figure, np.asarray(points.values[at], dtype=float), layers, setting, setting_colour(setting, updates))
+    settings = [setting_entry(s) for s in read.labels(data, "setting")]
+    updates = [s.update for s in settings if s.tuned]
+    for at, setting in enumerate(settings):
+        colour = setting_colour(setting, updates)
+        _path(figure, np.asarray(points.values[at], dtype=float), layers, plain(setting_title(setting)), colour)
     figure.add_scatter(
         x=[0], y=[0], mode="markers", name="zero-shot (every layer)", hoverinfo="skip",
         marker={"symbol": "cross", "size": 13, "color": GREY},
@@ -56,8 +60,7 @@ def shift_trajectory(result: Any, *, theme: Theme = "light") -> go.Figure:
     return finish(figure, title="Where the hidden states go", about=about, theme=theme, legend_rows=3)
 
 
-def _path(figure: go.Figure, xy: np.ndarray, layers: list[int], setting: str, colour: str) -> None:
-    name = setting_name(setting)
+def _path(figure: go.Figure, xy: np.ndarray, layers: list[int], name: str, colour: str) -> None:
     step = max(1, len(layers) // 4)
     numbered = [str(n) if i % step == 0 or i == len(layers) - 1 else "" for i, n in enumerate(layers)]
     figure.add_scatter(

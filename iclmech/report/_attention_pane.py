@@ -39,7 +39,7 @@ def attention_payload(result: Comparison, budget: int = BUDGET) -> dict[str, Any
     keep = min(n_layers * n_heads, max(1, budget // max(sum(per_head[:n]), 1)))
     heads = _strongest(pattern[0], settings, metas[0], keep)
     return {
-        "settings": [{"key": s, "name": setting_name(s)} for s in settings],
+        "settings": [{"key": s, "name": setting_name(s, result.roster)} for s in settings],
         "heads": [[int(layer), int(head)] for layer, head in heads],
         "left_out": int(n_layers * n_heads - keep),
         "examples": [_example(pattern[i], metas[i], heads) for i in range(n)],

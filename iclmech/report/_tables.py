@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclmech.figures import comparison_name, measure_name, setting_name
+from iclmech.experiments import comparison_title, contrast_title, setting_title
+from iclmech.figures import measure_name
 
 from ._escape import shown
+from ._page import Table
 
 if TYPE_CHECKING:
     from iclmech.experiments import Comparison
@@ -20,20 +22,17 @@ _TITLES = {
 }
 
 
-class Table(NamedTuple):
-    """A caption, a header and rows of texts; Jinja escapes them."""
-
-    caption: str
-    head: list[str]
-    rows: list[list[str]]
-
-
 def tables(result: Comparison) -> list[Table]:
     """One table per kind of number, every measure below one another; each number has two intervals."""
     summary: list[dict[str, Any]] = result.summary().to_dict("records")
     several = result.means.sizes.get("lr", 1) > 1
+    names = {
+        "setting": {n: setting_title(e) for n, e in result.roster.settings.items()},
+        "comparison": {n: comparison_title(e) for n, e in result.roster.comparisons.items()},
+        "contrast": {n: contrast_title(c) for n, c in result.roster.contrasts.items()},
+    }
     return [
-        Table(title, _head(kind, several), [_row(r, kind, several) for r in part])
+        Table(title, _head(kind, several), [_row(r, kind, several, names[kind]) for r in part])
         for kind, title in _TITLES.items()
         if (part := [r for r in summary if r["kind"] == kind and _shown(r)])
     ]
@@ -62,8 +61,8 @@ def _head(kind: str, several: bool) -> list[str]:
     ]
 
 
-def _row(row: dict[str, Any], kind: str, several: bool) -> list[str]:
-    name = {"setting": setting_name, "comparison": comparison_name}.get(kind, contrast_name)(row["name"])
+def _row(row: dict[str, Any], kind: str, several: bool, names: dict[str, str]) -> list[str]:
+    name = shown(names.get(row["name"], row["name"]))
     rate = [f"{row['lr_value']:.2g}" if np.isfinite(row["lr_value"]) else "–"] if several else []
     cells = [measure_name(row["measure"]), name, *([] if kind == "contrast" else [shown(row["variant"])]), *rate]
     cells += [
@@ -73,18 +72,6 @@ def _row(row: dict[str, Any], kind: str, several: bool) -> list[str]:
         str(row["n_seeds"]),
     ]
     return cells if kind == "contrast" else [*cells, f"{row['masked']:.0%}" if np.isfinite(row["masked"]) else "–"]
-
-
-def contrast_name(name: str) -> str:
-    """`gd - gd:random_update` → "GD − GD, random weight change"; `gd: trained - untrained` → "GD: trained − untrained"."""
-    if name.endswith(": trained - untrained"):
-        return f"{comparison_name(name.partition(':')[0])}: trained − untrained"
-    left, dash, right = name.partition(" - ")
-    if not dash:
-        return shown(name)
-    right, paren, where = right.partition(" (")
-    right = right if right == "closed-form null" else comparison_name(right)
-    return f"{comparison_name(left)} − {right}{paren}{where}"
 
 
 def _number(x: float) -> str:

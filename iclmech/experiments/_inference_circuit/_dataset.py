@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from iclmech.analysis.circuit import MASS_ROLES
-from iclmech.analysis.statistics import clustered_bootstrap, clustered_mean
+from iclmech.analysis.statistics import clustered_mean
 
+from .._labelled import add_interval
 from ._cuts import CutRuns
 from ._plan import ARMS, CircuitPlan, Window
 from ._states import HEAD_MEASURES, ITEM_MEASURES, LAYER_MEASURES
@@ -46,9 +47,7 @@ def build_dataset(
 
 def _interval(data: xr.Dataset, name: str, dims: tuple[str, ...], values: np.ndarray, plan: CircuitPlan) -> None:
     """Add `name` and `name_ci` from values [cluster, item, *dims]."""
-    found = clustered_bootstrap(values, n_boot=plan.n_boot, level=plan.level, crossed=False)
-    data[name] = (dims, found.mean)
-    data[f"{name}_ci"] = ((*dims, "bound"), np.stack([found.low, found.high], axis=-1))
+    add_interval(data, name, dims, values, n_boot=plan.request.n_boot, level=plan.request.level, crossed=False)
 
 
 def _by_seed(values: np.ndarray, plan: CircuitPlan) -> np.ndarray:

@@ -9,17 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from iclmech._base import ICLMechError
 from iclmech.interventions import parse_edges
 from iclmech.models import ICLModel
 from iclmech.tasks import Task
 
-EDGES = ("x->s", "s->y", "y->s_q", "x_q->s_q")
-"""The edges of the circuit: input text to forerunner, forerunner to label, label to the query's forerunner, and the
-query's text to its forerunner."""
-BYPASSES = ("x+s->y", "y->x_q+s_q")
-"""Wider cuts that leave no way around: the label may read the words of the input itself, and the query's words may look
-labels up in the place of its forerunner."""
+from .._request import ExperimentError
+from ._request import EDGES, CircuitRequest
+
 ARMS = ("cut", "random", "mass")
 """The cut, and its controls: as many random edges of the same destinations; other edges of the same attention mass."""
 SETTINGS = ("zs", "icl", "icl:shuffled_labels")
@@ -28,35 +24,28 @@ Window = tuple[int, int]
 Reference = Callable[[Sequence[str]], Tensor]
 
 
-class CircuitError(ICLMechError, ValueError):
+class CircuitError(ExperimentError):
     """The inference circuit cannot be measured as asked."""
 
 
 @dataclass(frozen=True)
 class CircuitPlan:
-    """A checked request."""
+    """A checked request, and the objects behind it."""
 
+    request: CircuitRequest
     task: Task
-    k: int
-    n_queries: int
-    n_contexts: int
     seeds: tuple[int, ...]
     edges: tuple[str, ...]
     windows: tuple[Window, ...]
-    n_held_out: int
-    reference: Reference | None
-    untrained: bool
-    separator: str | None
-    selection: Any
-    n_boot: int
-    level: float
-    progress: bool
+    reference: Reference | None = None
+    selection: Any = "random"
+    progress: bool = False
 
     def record(self) -> dict[str, Any]:
         """The plan for the provenance: JSON-serialisable."""
         names = ("k", "n_queries", "n_contexts", "n_held_out", "untrained", "separator", "selection", "n_boot", "level")
         return {
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self.request, name) for name in names},
             "seeds": list(self.seeds),
             "edges": list(self.edges),
             "windows": [list(w) for w in self.windows],

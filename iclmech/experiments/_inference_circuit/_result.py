@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from iclmech._base import FileError, atomic_write, from_ascii_json, to_ascii_json
+from iclmech._base import Claim, Result
 from iclmech.analysis.circuit import head_table
 
 from ._plan import CircuitError
 from ._states import HEAD_MEASURES, LAYER_MEASURES
-from ._verdict import verdict_table
+from ._verdict import answer_of, claims_of, verdict_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_KIND, _SCHEMA = "iclmech circuit", 1
 
-
-class Circuit:
+class Circuit(Result):
     """Which steps of the inference circuit a model takes on a task.
 
     Attributes:
@@ -43,23 +38,7 @@ class Circuit:
             `m_held_out` is the same on the held-out prompts: choose a layer or a head there, read it here.
     """
 
-    def __init__(self, data: xr.Dataset):
-        self.data = data
-
-    @classmethod
-    def of(cls, data: xr.Dataset, provenance: dict[str, Any]) -> Circuit:
-        """A result with its provenance."""
-        return cls(data.assign_attrs(provenance=to_ascii_json(provenance)))
-
-    @cached_property
-    def provenance(self) -> dict[str, Any]:
-        """Versions, model, task, settings, seeds and notes: where the numbers come from."""
-        return from_ascii_json(self.data.attrs["provenance"])
-
-    @property
-    def notes(self) -> list[str]:
-        """What happened on the way that a reader should know."""
-        return list(self.provenance.get("notes", []))
+    kind = "circuit"
 
     def summary(self) -> pd.DataFrame:
         """One row per setting, then one per kind of edge and arm.
@@ -116,51 +95,22 @@ class Circuit:
                 table[name] = float(d[name])
         return table.reset_index()
 
-    def save(self, path: str | Path) -> Path:
-        """Write one netCDF file, whole or not at all."""
-        with atomic_write(path) as temporary:
-            self.data.assign_attrs(kind=_KIND, schema=_SCHEMA).to_netcdf(temporary, engine="h5netcdf")
-        return Path(path)
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Which steps hold."""
+        return {"Which steps hold": self.verdict()}
 
-    @classmethod
-    def load(cls, path: str | Path) -> Circuit:
-        """Read what `save` wrote. Raises `FileError` for another file, a damaged one, or a newer schema."""
-        return cls(load_dataset(path, _KIND, _SCHEMA, "circuit"))
+    def judged(self) -> list[Claim]:
+        """ "learns in context", then what each cut costs beyond its controls."""
+        return claims_of(self.data)
+
+    def answer(self) -> list[str]:
+        """Whether the model learns in context here, and which steps hold."""
+        return answer_of(self.data)
 
     def __repr__(self) -> str:
         p, verdicts = self.provenance, self.verdict().to_dict("records")
         steps = "; ".join(f"{row['step']}: {row['verdict']}" for row in verdicts if not row["edges"])
         return f"Circuit({p['model']['name']!r} on {p['task']['name']!r}, k={p['k_kept']}: {steps})"
-
-    def _repr_html_(self) -> str:
-        tables = (self.verdict(), self.summary().round(3))
-        shown = "".join(t.to_html(index=False, na_rep="", border=0) for t in tables)
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<div><b>{escape(repr(self))}</b>{shown}<ul>{notes}</ul></div>"
-
-
-def load_dataset(path: str | Path, kind: str, schema: int, what: str) -> xr.Dataset:
-    """A dataset with the given kind and a schema that is known; `FileError` otherwise."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path} is not a file; expected a saved {what}.")
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as opened:
-            data = opened.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise FileError(
-            f"{path} cannot be read as a saved {what} ({error}); the file is damaged or of another kind."
-        ) from error
-    if data.attrs.get("kind") != kind:
-        raise FileError(f"{path} is a netCDF file, but no saved {what} (kind: {data.attrs.get('kind')!r}).")
-    if int(data.attrs["schema"]) > schema:
-        raise FileError(
-            f"{path} has schema {data.attrs['schema']} of a {what}; this version of iclmech reads up to {schema}. "
-            "Update iclmech."
-        )
-    for key in ("kind", "schema"):
-        data.attrs.pop(key)
-    return data
 
 
 def _tensor(values: np.ndarray) -> Any:

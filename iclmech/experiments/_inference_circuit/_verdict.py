@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ._plan import EDGES
+from iclmech._base import Claim, by_interval
+
+from ._request import EDGES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,3 +133,30 @@ def _with_interval(value: xr.DataArray, ci: xr.DataArray) -> tuple[float, float,
 
 def _show(found: tuple[float, float, float]) -> str:
     return f"{found[0]:.3f} [{found[1]:.3f}, {found[2]:.3f}]"
+
+
+def claims_of(data: xr.Dataset) -> list[Claim]:
+    """The claims of a circuit run: learning in context, and for every edge what its cut costs beyond random edges."""
+    learns, _ = learns_in_context(data)
+    gain = _with_interval(data["gain"].sel(baseline="zs"), data["gain_ci"].sel(baseline="zs"))
+    rule = "the intervals of the gain and of the accuracy lie above zero and above the best constant answer"
+    verdict = "holds" if learns else by_interval(*gain[1:]) if gain[2] < 0 else "not shown"
+    found = [Claim("learns in context", *gain, "zero-shot and the best constant answer", rule, verdict)]
+    rule = "the cut costs accuracy, and more than as many random edges and than edges of the same attention"
+    for edge in (str(e) for e in data["edge"].values):
+        at = {"edge": edge, "control": str(data["control"].values[0])}
+        excess = _with_interval(data["excess"].sel(at), data["excess_ci"].sel(at))
+        word, reason = edge_verdict(data, edge)
+        verdict = "holds" if word == HOLDS else "not shown" if learns else "not applicable"
+        about = {"edge": edge, "reason": reason, "verdict": word}
+        found.append(Claim(f"{edge} carries the answer", *excess, at["control"], rule, verdict, about))
+    return found
+
+
+def answer_of(data: xr.Dataset) -> list[str]:
+    """Two sentences: whether there is anything to take apart, and which steps hold."""
+    learns, text = learns_in_context(data)
+    first = f"The model {'learns' if learns else 'is not shown to learn'} in context here: {text}."
+    table = verdict_table(data)
+    steps = [f"{row['step']}: {row['verdict']}" for row in table.to_dict("records") if not row["edges"]]
+    return [first, f"Of the circuit's steps: {'; '.join(steps)}."] if steps else [first]

@@ -10,93 +10,90 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from iclmech._base import REGISTRIES
 from iclmech.analysis.statistics import bootstrap_means, clustered_mean, percentile_interval
 
+from .._labelled import text_array
 from ._learning_rate import RateCurve
-from ._measure import COMPARED, SINGLE, Cell, Records
-from ._names import contrast_pairs
+from ._measure import Cell, Records
+from ._measures import SINGLE
 from ._plan import CompareError, Plan
-from ._result import text_array
-
-AXES: dict[str, tuple[str, ...]] = {
-    "sim_aou": ("layer",),
-    "null_closed_form": ("layer",),
-    "sim_am": ("layer", "head"),
-}
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The axes that every variable shares."""
+class Extent:
+    """How far every variable reaches: the plan's names, and the sizes of model and grid."""
 
     plan: Plan
-    comparisons: list[str]
-    settings: list[str]
     n_rates: int
     n_layers: int
     n_heads: int
 
     def names(self, kind: str) -> list[str]:
         """Names along the axis "comparison" or "setting"."""
-        return self.comparisons if kind == "comparison" else self.settings
+        roster = self.plan.roster
+        return list(roster.comparisons if kind == "comparison" else roster.settings)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Measures of comparisons, the user's own last."""
+        return (*self.plan.measures, *self.plan.metrics)
 
 
-def gather(records: Records, frame: Frame, curve: RateCurve | None, rates: dict[str, tuple[float, ...]]) -> xr.Dataset:
+def gather(
+    records: Records, extent: Extent, curve: RateCurve | None, rates: dict[str, tuple[float, ...]]
+) -> xr.Dataset:
     """The dataset without a query axis."""
-    plan, variables, replicates = frame.plan, {}, {}
-    for measure in (*COMPARED, *plan.metrics):
+    plan, variables, replicates = extent.plan, {}, {}
+    for measure in extent.measures:
         cells = records.compared.get(measure, {})
-        axes = axes_of(measure, cells, frame)
-        made, replicates[measure] = _measure_variables(measure, cells, axes, "comparison", frame)
+        axes = extentof(measure, cells, extent)
+        made, replicates[measure] = _measure_variables(measure, cells, axes, "comparison", extent)
         variables |= made
     for measure in SINGLE:
-        variables |= _measure_variables(measure, records.single.get(measure, {}), (), "setting", frame)[0]
-    for measure in (*COMPARED, *plan.metrics):
-        variables |= _contrast_variables(measure, variables, replicates, frame)
-    variables["relative_norm"] = _norms(records, frame)
-    coords = {**_coordinates(frame), "bound": text_array(["low", "high"])}
+        variables |= _measure_variables(measure, records.single.get(measure, {}), (), "setting", extent)[0]
+    for measure in extent.measures:
+        variables |= _contrast_variables(measure, variables, replicates, extent)
+    variables["relative_norm"] = _norms(records, extent)
+    coords = {**_coordinates(extent), "bound": text_array(["low", "high"])}
     coords["lr_value"] = (("update", "lr"), np.array([rates[u] for u in plan.updates]))
-    pairs = list(contrast_pairs(plan))
-    coords["contrast"] = text_array([name for name, _, _ in pairs])
-    coords["contrast_variant"] = ("contrast", text_array([_variant_of(left[2], right[2]) for _, left, right in pairs]))
+    contrasts = plan.roster.contrasts
+    coords["contrast"] = text_array(list(contrasts))
+    coords["contrast_variant"] = ("contrast", text_array([c.variant for c in contrasts.values()]))
     if curve is not None:
         variables |= _curve_variables(curve)
         coords["rate"] = np.array(curve.grid)
     return xr.Dataset(variables, coords)
 
 
-def _coordinates(frame: Frame) -> dict[str, Any]:
-    plan = frame.plan
+def _coordinates(extent: Extent) -> dict[str, Any]:
+    plan = extent.plan
     return {
-        "comparison": text_array(frame.comparisons),
-        "setting": text_array(frame.settings),
+        "comparison": text_array(extent.names("comparison")),
+        "setting": text_array(extent.names("setting")),
         "variant": text_array(plan.variants),
         "update": text_array(list(plan.updates)),
         "seed": np.array(plan.seeds),
-        "lr": np.arange(frame.n_rates),
-        "layer": np.arange(frame.n_layers),
-        "head": np.arange(frame.n_heads),
+        "lr": np.arange(extent.n_rates),
+        "layer": np.arange(extent.n_layers),
+        "head": np.arange(extent.n_heads),
     }
 
 
-def _variant_of(left: str, right: str) -> str:
-    return left if left == right else f"{left}, {right}"
-
-
-def gather_queries(records: Records, frame: Frame, prompts: Any) -> xr.Dataset:
+def gather_queries(records: Records, extent: Extent, prompts: Any) -> xr.Dataset:
     """Every measure with a query axis behind the axis of rates."""
     variables: dict[str, Any] = {}
-    kinds = (("comparison", records.compared, (*COMPARED, *frame.plan.metrics)), ("setting", records.single, SINGLE))
+    kinds = (("comparison", records.compared, extent.measures), ("setting", records.single, SINGLE))
     for kind, found, measures in kinds:
         for measure in measures:
             cells = found.get(measure, {})
-            axes = axes_of(measure, cells, frame)
+            axes = extentof(measure, cells, extent)
             shapes = [c.shape for c in cells.values() if c.ndim]
             if not shapes:
                 continue
-            names, plan = frame.names(kind), frame.plan
+            names, plan = extent.names(kind), extent.plan
             full = np.full(
-                (len(names), len(plan.variants), len(plan.seeds), frame.n_rates, *shapes[0]), np.nan, np.float32
+                (len(names), len(plan.variants), len(plan.seeds), extent.n_rates, *shapes[0]), np.nan, np.float32
             )
             for (name, variant, seed, lr), value in cells.items():
                 where = (names.index(name), plan.variants.index(variant), plan.seeds.index(seed))
@@ -105,10 +102,10 @@ def gather_queries(records: Records, frame: Frame, prompts: Any) -> xr.Dataset:
     labels = np.array([-1 if q.label is None else q.label for q in prompts.queries])
     rows = np.array([q.index for q in prompts.queries])
     axis = {"query": np.arange(len(labels)), "query_label": ("query", labels), "query_index": ("query", rows)}
-    return xr.Dataset(variables, {**_coordinates(frame), **axis})
+    return xr.Dataset(variables, {**_coordinates(extent), **axis})
 
 
-def axes_of(measure: str, cells: dict[Cell, np.ndarray], frame: Frame) -> tuple[str, ...]:
+def extentof(measure: str, cells: dict[Cell, np.ndarray], extent: Extent) -> tuple[str, ...]:
     """Names of the axes behind the query axis. Raises `CompareError` if a measure changes its shape between comparisons."""
     shapes = {value.shape for value in cells.values()}
     if len(shapes) > 1:
@@ -116,24 +113,24 @@ def axes_of(measure: str, cells: dict[Cell, np.ndarray], frame: Frame) -> tuple[
             f"the metric {measure!r} gave arrays of different shapes, {sorted(shapes)}; expected one shape."
         )
     rest = next(iter(shapes), ())[1:]
-    if measure in AXES:
-        return AXES[measure]
-    usual = (("layer", frame.n_layers), ("head", frame.n_heads))
+    if measure in extent.plan.measures:
+        return REGISTRIES["measure"][measure].axes
+    usual = (("layer", extent.n_layers), ("head", extent.n_heads))
     return tuple(usual[i][0] if i < 2 and n == usual[i][1] else f"{measure}_axis{i}" for i, n in enumerate(rest))
 
 
 def _measure_variables(
-    measure: str, cells: dict[Cell, np.ndarray], axes: tuple[str, ...], kind: str, frame: Frame
+    measure: str, cells: dict[Cell, np.ndarray], axes: tuple[str, ...], kind: str, extent: Extent
 ) -> tuple[dict[str, Any], dict[tuple[str, str, int], np.ndarray]]:
     """All variables of one measure; and the bootstrap replicates of its overall mean, for paired contrasts."""
-    plan, names = frame.plan, frame.names(kind)
+    plan, names = extent.plan, extent.names(kind)
     rest = (
         next(iter(cells.values())).shape[1:]
         if cells
-        else tuple(frame.n_layers if a == "layer" else frame.n_heads for a in axes)
+        else tuple(extent.n_layers if a == "layer" else extent.n_heads for a in axes)
     )
     head = (len(names), len(plan.variants))
-    seeds, lrs = (len(plan.seeds),), (frame.n_rates,)
+    seeds, lrs = (len(plan.seeds),), (extent.n_rates,)
     full = {
         "": np.full((*head, *seeds, *lrs, *rest), np.nan),
         "_ci": np.full((*head, *seeds, *lrs, *rest, 2), np.nan),
@@ -147,7 +144,7 @@ def _measure_variables(
     replicates: dict[tuple[str, str, int], np.ndarray] = {}
     for n, name in enumerate(names):
         for v, variant in enumerate(plan.variants):
-            for position in range(frame.n_rates):
+            for position in range(extent.n_rates):
                 values = _stack(cells, name, variant, position, plan.seeds)
                 if values is None:
                     continue
@@ -194,7 +191,7 @@ def _over_features(values: ArrayLike, keep: int) -> np.ndarray:
 
 def _fill(full: dict[str, np.ndarray], at: tuple, by_seed: tuple, values: np.ndarray, plan: Plan) -> np.ndarray:
     """Write one cell's numbers into the arrays; return the replicates of its overall mean."""
-    options: dict[str, Any] = {"n_boot": plan.n_boot, "seed": 0}
+    options: dict[str, Any] = {"n_boot": plan.request.n_boot, "seed": 0}
     means = np.stack([clustered_mean(v[None]) for v in values])
     full[""][by_seed] = means
     full["_n_masked"][by_seed] = np.isnan(values).sum(axis=1)
@@ -202,39 +199,40 @@ def _fill(full: dict[str, np.ndarray], at: tuple, by_seed: tuple, values: np.nda
     single = values.shape[1] == 1  # one number per seed: nothing to resample within it
     for i, one in enumerate(values):
         if not single:
-            low, high = percentile_interval(bootstrap_means(one[None], **options), plan.level)
+            low, high = percentile_interval(bootstrap_means(one[None], **options), plan.request.level)
             full["_ci"][(*by_seed[:2], i, by_seed[3])] = np.stack([low, high], axis=-1)
     draws = bootstrap_means(values, **options)
     full["_pooled"][at] = clustered_mean(values)
-    full["_pooled_ci"][at] = np.stack(percentile_interval(draws, plan.level), axis=-1)
+    full["_pooled_ci"][at] = np.stack(percentile_interval(draws, plan.request.level), axis=-1)
     overall = _over_features(draws, 1)
     full["_overall"][at] = _over_features(full["_pooled"][at], 0)
-    full["_overall_ci"][at] = np.stack(percentile_interval(overall, plan.level), axis=-1)
+    full["_overall_ci"][at] = np.stack(percentile_interval(overall, plan.request.level), axis=-1)
     return overall
 
 
 def _contrast_variables(
-    measure: str, variables: dict[str, Any], replicates: dict[str, Any], frame: Frame
+    measure: str, variables: dict[str, Any], replicates: dict[str, Any], extent: Extent
 ) -> dict[str, Any]:
     """Paired differences of overall means: the same resampled seeds and queries on both sides."""
-    plan, pairs = frame.plan, list(contrast_pairs(frame.plan))
-    mean = np.full((len(pairs), frame.n_rates), np.nan)
-    ci = np.full((len(pairs), frame.n_rates, 2), np.nan)
-    by_seed = np.full((len(pairs), len(plan.seeds), frame.n_rates), np.nan)
-    for p, (_, left, right) in enumerate(pairs):
-        if right[0] == "null" and measure != "sim_aou":
+    plan, contrasts, names = extent.plan, list(extent.plan.roster.contrasts.values()), extent.names("comparison")
+    mean = np.full((len(contrasts), extent.n_rates), np.nan)
+    ci = np.full((len(contrasts), extent.n_rates, 2), np.nan)
+    by_seed = np.full((len(contrasts), len(plan.seeds), extent.n_rates), np.nan)
+    for p, contrast in enumerate(contrasts):
+        if contrast.right.null and measure != "sim_aou":
             continue  # the closed form is the null of SimAOU alone
         sides = []
-        for part, name, variant in (left, right):
-            source = "null_closed_form" if part == "null" else measure
-            where = (frame.comparisons.index(name), plan.variants.index(variant))
+        for side in (contrast.left, contrast.right):
+            source = "null_closed_form" if side.null else measure
+            where = (names.index(side.comparison), plan.variants.index(side.variant))
             numbers = [variables[f"{source}_overall{s}"][1][where] for s in ("", "_by_seed")]
-            sides.append((*numbers, {i: replicates[source].get((name, variant, i)) for i in range(frame.n_rates)}))
+            draws = {i: replicates[source].get((side.comparison, side.variant, i)) for i in range(extent.n_rates)}
+            sides.append((*numbers, draws))
         mean[p], by_seed[p] = sides[0][0] - sides[1][0], sides[0][1] - sides[1][1]
-        for i in range(frame.n_rates):
+        for i in range(extent.n_rates):
             a, b = sides[0][2][i], sides[1][2][i]
             if a is not None and b is not None:
-                ci[p, i] = percentile_interval(a - b, plan.level)
+                ci[p, i] = percentile_interval(a - b, plan.request.level)
     return {
         f"{measure}_contrast": (("contrast", "lr"), mean),
         f"{measure}_contrast_ci": (("contrast", "lr", "bound"), ci),
@@ -242,11 +240,12 @@ def _contrast_variables(
     }
 
 
-def _norms(records: Records, frame: Frame) -> tuple[tuple[str, ...], np.ndarray]:
-    plan = frame.plan
-    values = np.full((len(frame.comparisons), len(plan.variants), len(plan.seeds), frame.n_rates), np.nan)
+def _norms(records: Records, extent: Extent) -> tuple[tuple[str, ...], np.ndarray]:
+    plan = extent.plan
+    names = extent.names("comparison")
+    values = np.full((len(names), len(plan.variants), len(plan.seeds), extent.n_rates), np.nan)
     for (name, variant, seed, lr), norm in records.relative_norm.items():
-        values[frame.comparisons.index(name), plan.variants.index(variant), plan.seeds.index(seed), lr] = norm
+        values[names.index(name), plan.variants.index(variant), plan.seeds.index(seed), lr] = norm
     return ("comparison", "variant", "seed", "lr"), values
 
 

@@ -14,8 +14,8 @@ from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
+from .._labelled import text_array
 from ._plan import Plan
-from ._result import text_array
 
 _LARGEST = 2**24  # numbers kept at most
 
@@ -32,7 +32,7 @@ def example_attention(
     shape = model.shape
     longest = max((len(prompts.sequence(j)) for j in range(len(prompts.queries))), default=0) + 1
     room = _LARGEST // (3 * shape.n_layers * shape.n_heads * longest)
-    n = min(plan.n_examples, len(prompts.queries), room)
+    n = min(plan.request.n_examples, len(prompts.queries), room)
     if n < 1:
         return xr.Dataset()
     few = replace(prompts, queries=prompts.queries[:n])

@@ -16,7 +16,7 @@ from iclmech.analysis import metrics
 from iclmech.models import ICLModel
 from iclmech.tasks import Task
 
-from ._measure import Bench, Records
+from ._measure import Condition, Records
 from ._plan import DEFAULT_GRID, CompareError, Plan
 from ._prompts import seed_prompts
 
@@ -47,10 +47,10 @@ def choose_rates(
     Raises:
         CompareError: every rate diverges.
     """
-    n = min(plan.n_queries, _HELD_OUT)
+    n = min(plan.request.n_queries, _HELD_OUT)
     prompts = seed_prompts(model, task, plan, plan.seeds[0], records, n_queries=n, queries_from="train")
-    bench = Bench(plan, records, model, prompts, {}, "trained", plan.seeds[0])
-    zs, icl = (bench.run(prompts, setting, ("attn_out",)) for setting in ("zs", "icl"))
+    condition = Condition(plan, records, model, prompts, "trained")
+    zs, icl = (condition.run(prompts, setting, ("attn_out",)) for setting in ("zs", "icl"))
     shape = (len(plan.updates), len(DEFAULT_GRID))
     nll, accuracy, norm = (np.full(shape, np.nan) for _ in range(3))
     sim = np.full((*shape, model.shape.n_layers), np.nan)
@@ -63,7 +63,7 @@ def choose_rates(
             except UpdateError:
                 continue  # it diverged; larger rates will, too, but cost little
             with weights.applied(model):
-                ft = bench.run(prompts, "zs", ("attn_out",))
+                ft = condition.run(prompts, "zs", ("attn_out",))
             nll[u, r] = float(-ft.target_scores.nanmean())
             accuracy[u, r] = float(metrics.accuracy(ft, labels))
             norm[u, r] = weights.relative_norm()

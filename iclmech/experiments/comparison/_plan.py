@@ -6,36 +6,25 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
 
-from iclmech._base import ICLMechError
+from iclmech._base import REGISTRIES
 from iclmech.tasks import DEUTCH2024, Selection, Task
-from iclmech.updates import gradient_descent, layer_causal_gd
+
+from .._request import CUSTOM, ExperimentError, seeds_of
+from ._control import controls_named
+from ._measures import COMPARED, SINGLE
+from ._request import CompareRequest
+from ._roster import Roster
 
 Update = Callable[..., Any]
 """`update(model, prompts, lr=...)` → `WeightUpdate`."""
 
 Metric = Callable[[Any, Any, Any], Any]
 """`metric(zs, icl, ft)` → a number, or an array [query], [query, layer], [query, layer, head]."""
-
-UPDATES: dict[str, Update] = {
-    "gd": gradient_descent,
-    "lcgd": layer_causal_gd,
-    "lcgd_bottom_up": partial(layer_causal_gd, order="bottom_up"),
-}
-"""The updates that `compare` knows by name."""
-
-CONTROLS = (
-    *("random_direction", "random_update", "untrained", "shuffled_labels", "wrong_task"),
-    *("icl:reordered", "icl:shuffled_labels", "icl:unrelated_text", "icl:wrong_task"),
-)
-"""Controls by name. Those without `icl:` stand in the place of the update, those with it in the place of the context."""
-
-ESSENTIAL = ("random_direction", "random_update", "untrained", "icl:reordered")
-"""The controls without which no result should stand; on untrained models only these are run."""
 
 DEFAULT_GRID = tuple(float(f"{10 ** (e / 2):.2g}") for e in range(-8, 1))
 """Learning rates tried by `lr="auto"`: 1e-4 to 1, two per decade."""
@@ -44,7 +33,7 @@ SITES = ("attn_out", "attn_scores", "resid_post")
 """What is captured; the last only for the user's own measures."""
 
 
-class CompareError(ICLMechError, ValueError):
+class CompareError(ExperimentError):
     """`compare` was asked for something that it cannot do."""
 
 
@@ -52,8 +41,7 @@ class CompareError(ICLMechError, ValueError):
 class Plan:
     """Everything that decides what a comparison runs, besides model and task."""
 
-    k: int
-    n_queries: int
+    request: CompareRequest
     seeds: tuple[int, ...]
     updates: dict[str, Update]
     rates: dict[str, tuple[float, ...]] | None  # None: to be chosen
@@ -66,25 +54,24 @@ class Plan:
     separator: str | None
     selection: Selection
     wrong_task: Task | None
-    embeddings: Literal["keep", "fresh"]
     sites: tuple[str, ...]
-    match_positions: bool
     direction: Literal["gaussian", "uniform"]
-    keep_queries: bool
-    n_boot: int
-    level: float
-    n_examples: int
-    preset: str | None
+    measures: tuple[str, ...] = COMPARED
     deviations: list[str] = field(default_factory=list)
+
+    @cached_property
+    def roster(self) -> Roster:
+        """What the comparison will hold."""
+        return Roster.of(list(self.updates), self.controls, self.variants)
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """ "trained", and "untrained" where it is among the controls."""
-        return ("trained", "untrained") if "untrained" in self.controls else ("trained",)
+        """ "trained", and the names of the controls that are other models."""
+        return ("trained", *(c.name for c in controls_named(self.controls) if c.place == "model"))
 
-    def controls_of(self, variant: str) -> tuple[str, ...]:
-        """The controls that are run on the trained or the untrained model."""
-        return tuple(c for c in self.controls if variant == "trained" or c in ESSENTIAL)
+    def controls_on(self, variant: str, place: str) -> list[Any]:
+        """The controls in one place that are run on the trained or another model."""
+        return [c for c in self.roster.standing(place) if variant == "trained" or c.essential]
 
     def update(self, name: str, model: Any, prompts: Any, lr: float) -> Any:
         """The weight update called `name` on these prompts."""
@@ -92,11 +79,10 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """The plan for the provenance: JSON-serialisable."""
+        names = ("k", "n_queries", "selection", "embeddings", "match_positions", "n_boot", "level", "preset")
         return {
-            **{
-                name: getattr(self, name) for name in ("k", "n_queries", "loss", "separator", "selection", "embeddings")
-            },
-            **{name: getattr(self, name) for name in ("match_positions", "direction", "n_boot", "level", "preset")},
+            **{name: getattr(self.request, name) for name in names},
+            **{name: getattr(self, name) for name in ("loss", "separator", "direction")},
             "seeds": list(self.seeds),
             "updates": list(self.updates),
             "lr": "auto" if self.rates is None else {name: list(r) for name, r in self.rates.items()},
@@ -110,52 +96,86 @@ class Plan:
         }
 
 
-def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """n → 0 … n-1; a list of different integers stays."""
-    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
-    if not found or len(set(found)) < len(found):
-        raise CompareError(f"got seeds={seeds!r}; expected a number of seeds (at least 1) or a list of different ones.")
-    return found
+def plan_of(request: CompareRequest, task: Task, model_name: str, objects: Mapping[str, Any]) -> Plan:
+    """The plan of a request and the objects behind it.
+
+    Raises:
+        CompareError: arguments that make no sense.
+    """
+    given = {name: getattr(request, name) for name in ("loss", "position", "separator", "lr", "k")}
+    seeds = seeds_of(request.seeds)
+    options, deviations = preset_options(request.preset, task, model_name, {**given, "seeds": len(seeds)})
+    controls, demanded = controls_of(request.controls)
+    parameters = objects.get("parameters", request.parameters)
+    updates = updates_of(request.updates, options["loss"], parameters, objects.get("updates", {}))
+    if request.k < 1:
+        raise CompareError(f"got k={request.k}; expected at least one demonstration to learn from.")
+    metrics = metrics_of(request.metrics, objects.get("metrics", {}), (*COMPARED, *SINGLE, "relative_norm"))
+    sites = request.sites or (SITES if metrics else SITES[:2])
+    if missing := [site for site in SITES[:2] if site not in sites]:
+        raise CompareError(f"got sites={tuple(sites)}; expected {' and '.join(missing)} among them.")
+    return Plan(
+        request, seeds, updates, rates_of(options["lr"], list(updates)), controls, demanded, metrics,
+        loss=options["loss"], parameters=parameters, position=objects.get("position", options["position"]),
+        separator=options["separator"], selection=objects.get("selection", request.selection),
+        wrong_task=objects.get("wrong_task"), sites=tuple(sites), direction=options["direction"], deviations=deviations,
+    )  # fmt: skip
 
 
-def updates_of(updates: Any, loss: str, parameters: Any) -> dict[str, Update]:
-    """Names of `UPDATES`, or {name: function}; what is known by name gets `loss` and `parameters`."""
-    given = {updates: None} if isinstance(updates, str) else updates
+def bare(name: str) -> str:
+    """The name of an entry such as "mine=custom:…"."""
+    return name.partition(f"={CUSTOM}")[0]
+
+
+def updates_of(names: Sequence[str], loss: str, parameters: Any, own: Mapping[str, Any]) -> dict[str, Update]:
+    """Registered updates with `loss` and `parameters`, and one's own by their names."""
+    known = REGISTRIES["update"]
     found: dict[str, Update] = {}
-    for name in given:
-        own = given[name] if isinstance(given, Mapping) else None
-        if own is None and name not in UPDATES:
+    for name in map(bare, names):
+        if name not in own and name not in known:
             raise CompareError(
-                f"got the update {name!r}; expected some of {', '.join(UPDATES)}, or {{name: function(model, prompts, lr=...)}}."
+                f"got the update {name!r}; expected some of {', '.join(known)}, or {{name: function(model, prompts, lr=...)}}."
             )
-        if (
-            not isinstance(name, str)
-            or not re.fullmatch(r"[A-Za-z]\w*", name)
-            or name in ("icl", "zs", "random_direction")
-        ):
+        if not re.fullmatch(r"[A-Za-z]\w*", str(name)) or name in ("icl", "zs", *REGISTRIES["control"]):
             raise CompareError(
                 f"got an update called {name!r}; expected a plain name of letters, digits and underscores."
             )
-        found[name] = partial(UPDATES[name], loss=loss, parameters=parameters) if own is None else own
+        found[name] = own[name] if name in own else partial(known[name], loss=loss, parameters=parameters)
     if not found:
-        raise CompareError(f"got no updates; expected some of {', '.join(UPDATES)}.")
+        raise CompareError(f"got no updates; expected some of {', '.join(known)}.")
     return found
 
 
+def spell_rates(lr: Any) -> Any:
+    """{update: number or grid} as a text, "gd=0.01/0.1,lcgd=0.3/1"; anything else as it is."""
+    if isinstance(lr, Mapping):
+        return ",".join(f"{u}={'/'.join(f'{r:.12g}' for r in np.atleast_1d(grid))}" for u, grid in lr.items())
+    return float(lr) if isinstance(lr, int) else tuple(float(r) for r in lr) if isinstance(lr, list | tuple) else lr
+
+
+def _read_rates(text: str) -> dict[str, tuple[float, ...]]:
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {update.strip(): tuple(float(r) for r in grid.split("/")) for update, grid in pairs}
+    except ValueError:
+        raise CompareError(
+            f"got lr={text!r}; expected auto, a number, numbers separated by commas, or gd=0.01/0.1,lcgd=0.03/0.3."
+        ) from None
+
+
 def rates_of(lr: Any, updates: Sequence[str]) -> dict[str, tuple[float, ...]] | None:
-    """ "auto" → None; a number, a grid, or {update: number or grid} → a grid of the same length for every update."""
-    if isinstance(lr, str):
-        if lr != "auto":
-            raise CompareError(
-                f"got lr={lr!r}; expected 'auto', a number, a list of numbers, or {{update: number or list}}."
-            )
+    """ "auto" → None; a number, a grid, or rates by update → a grid of the same length for every update."""
+    if lr == "auto":
         return None
-    missing = [u for u in updates if isinstance(lr, Mapping) and u not in lr]
+    by_update = _read_rates(lr) if isinstance(lr, str) else lr
+    missing = [u for u in updates if isinstance(by_update, Mapping) and u not in by_update]
     if missing:
         raise CompareError(f"lr names no rate for {', '.join(missing)}; expected one for each of {', '.join(updates)}.")
     grids = {}
     for update in updates:
-        grid = tuple(float(r) for r in np.atleast_1d(lr[update] if isinstance(lr, Mapping) else lr))
+        grid = tuple(
+            float(r) for r in np.atleast_1d(by_update[update] if isinstance(by_update, Mapping) else by_update)
+        )
         if not grid or not all(math.isfinite(r) and r >= 0 for r in grid):
             raise CompareError(f"got the learning rates {list(grid)} for {update}; expected finite numbers ≥ 0.")
         grids[update] = grid
@@ -166,23 +186,26 @@ def rates_of(lr: Any, updates: Sequence[str]) -> dict[str, tuple[float, ...]] | 
     return grids
 
 
-def controls_of(controls: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(those to run, in the order of `CONTROLS`; those asked for by name)."""
-    words: dict[str, tuple[str, ...]] = {"all": CONTROLS, "essential": ESSENTIAL, "none": ()}
-    if isinstance(controls, str) and controls in words:
-        return words[controls], ()
-    given = (controls,) if isinstance(controls, str) else tuple(controls)
-    for name in given:
-        if name not in CONTROLS:
+def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(those to run, in the order of registration; those asked for by name)."""
+    every = controls_named()
+    words = {"all": [c.name for c in every], "essential": [c.name for c in every if c.essential], "none": []}
+    if len(names) == 1 and names[0] in words:
+        return tuple(words[names[0]]), ()
+    known = words["all"]
+    for name in names:
+        if name not in known:
             raise CompareError(
-                f"got the control {name!r}; expected 'all', 'essential', 'none' or some of {', '.join(CONTROLS)}."
+                f"got the control {name!r}; expected 'all', 'essential', 'none' or some of {', '.join(known)}."
             )
-    return tuple(c for c in CONTROLS if c in given), given
+    return tuple(c for c in known if c in names), tuple(names)
 
 
-def metrics_of(metrics: Mapping[str, Any] | None, taken: Sequence[str]) -> dict[str, Metric]:
-    """The user's measures; their names become variables."""
-    for name, function in (metrics or {}).items():
+def metrics_of(names: Sequence[str], own: Mapping[str, Any], taken: Sequence[str]) -> dict[str, Metric]:
+    """Registered measures and the user's own; their names become variables."""
+    found: dict[str, Metric] = {}
+    for name in map(bare, names):
+        function = own[name] if name in own else REGISTRIES["measure"][name]
         if not isinstance(name, str) or not name.isidentifier() or name in taken:
             raise CompareError(
                 f"got a metric called {name!r}; expected a name like a variable's, none of {', '.join(taken)}."
@@ -191,7 +214,8 @@ def metrics_of(metrics: Mapping[str, Any] | None, taken: Sequence[str]) -> dict[
             raise CompareError(
                 f"the metric {name!r} is a {type(function).__name__}; expected a function of (zs, icl, ft)."
             )
-    return dict(metrics or {})
+        found[name] = function
+    return found
 
 
 def preset_options(

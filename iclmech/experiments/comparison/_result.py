@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import xarray as xr
 
-from iclmech._base import from_ascii_json
+from iclmech._base import Claim, Result, from_ascii_json
 
-from ._file import read_groups, write_groups
-from ._html import comparison_html
-from ._summary import summary_table
+from ._answer import answer
+from ._claims import claims_of
+from ._request import request_of_plan
+from ._roster import Roster
+from ._summary import summary_table, terminal_tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Comparison:
+class Comparison(Result):
     """What in-context learning does beside what weight updates do, with controls, as `xarray` data.
 
     Attributes:
@@ -39,12 +39,37 @@ class Comparison:
         data: `means`, where a measure that was kept by query has its query axis.
     """
 
+    kind = "compare"
+    group_names = ("summary", "queries", "examples")
+
     def __init__(
         self, means: xr.Dataset, queries: xr.Dataset | None = None, examples: xr.Dataset | None = None
     ) -> None:
-        self.means = means
-        self.queries = xr.Dataset() if queries is None else queries
-        self.examples = xr.Dataset() if examples is None else examples
+        parts = (means, xr.Dataset() if queries is None else queries, xr.Dataset() if examples is None else examples)
+        super().__init__(dict(zip(self.group_names, parts, strict=True)))
+
+    @classmethod
+    def opened(cls, groups: dict[str, xr.Dataset], kind: str) -> Self:
+        """A comparison from the groups of a file."""
+        result = cls(*(groups.get(name) for name in cls.group_names))  # type: ignore[arg-type]  # the first is always there
+        if "plan" in result.provenance and "request" not in result.provenance:
+            result = result.with_provenance(request=request_of_plan(result.provenance))
+        return result
+
+    @property
+    def means(self) -> xr.Dataset:
+        """The dataset without a query axis."""
+        return self.groups["summary"]
+
+    @property
+    def queries(self) -> xr.Dataset:
+        """Each measure with a query axis, where it was kept."""
+        return self.groups["queries"]
+
+    @property
+    def examples(self) -> xr.Dataset:
+        """A few prompts with their attention."""
+        return self.groups["examples"]
 
     @cached_property
     def data(self) -> xr.Dataset:
@@ -52,14 +77,9 @@ class Comparison:
         return self.means.merge(self.queries, overwrite_vars=list(self.queries.data_vars), combine_attrs="override")
 
     @cached_property
-    def provenance(self) -> dict[str, Any]:
-        """Versions, model, task, settings, seeds, notes and deviations: where the numbers come from."""
-        return from_ascii_json(self.means.attrs["provenance"])
-
-    @property
-    def notes(self) -> list[str]:
-        """What happened on the way that a reader should know."""
-        return list(self.provenance.get("notes", []))
+    def roster(self) -> Roster:
+        """The comparisons, settings and contrasts in it as records."""
+        return Roster.of_data(self.means)
 
     @property
     def measures(self) -> list[str]:
@@ -71,31 +91,38 @@ class Comparison:
     def summary(self, measures: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per number: settings, comparisons and paired contrasts, averaged over layers and heads.
 
-        Columns: `measure`, `kind` ("setting", "comparison" or "contrast"), `name`, `variant`, `lr` (position on the grid),
-        `lr_value`, `mean`, `low`, `high` (clustered bootstrap over seeds and queries), `seed_sd`, `seed_low`, `seed_high`
-        (Student's t over seeds: rest claims on these), `n_seeds`, `masked` (share of entries without a value).
+        Args:
+            measures: those to list; all by default.
 
-        Args: `measures`: those to list; all by default.
+        Returns:
+            Columns: `measure`, `kind` ("setting", "comparison" or "contrast"), `name`, `variant`, `lr` (position on the grid),
+            `lr_value`, `mean`, `low`, `high` (clustered bootstrap over seeds and queries), `seed_sd`, `seed_low`,
+            `seed_high` (Student's t over seeds: rest claims on these), `n_seeds`, `masked` (share of entries without a value).
+
+        Raises:
+            ICLMechError: a measure that is not there.
         """
         return summary_table(self.means, measures)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Accuracy by setting; similarities by comparison beside their null."""
+        return terminal_tables(self.summary())
+
+    def judged(self) -> list[Claim]:
+        """ "learns in context", what each update taught, and each update against each of its controls."""
+        return claims_of(self)
+
+    def answer(self) -> list[str]:
+        """Three sentences: what was learned, how alike the changes are beside their controls, what follows."""
+        return answer(self)
 
     def example_tokens(self, example: int) -> tuple[list[str], list[str]]:
         """Tokens and roles ("bos", "template", "text", "forerunner", "label", "separator") of an example's ICL prompt.
 
         They label the axis `token` of `examples.pattern`, attention from the recorded position, as far as they go.
         """
-        meta = from_ascii_json(str(self.examples["meta"].values[example]))
+        meta: Any = from_ascii_json(str(self.examples["meta"].values[example]))
         return meta["tokens"], meta["roles"]
-
-    def save(self, path: str | Path) -> Path:
-        """Write one netCDF file with the groups summary, queries and examples. An existing file is replaced whole."""
-        return write_groups(path, {"summary": self.means, "queries": self.queries, "examples": self.examples})
-
-    @classmethod
-    def load(cls, path: str | Path) -> Comparison:
-        """Read what `save` wrote. Raises `FileError` for another file, a damaged one, or a newer schema."""
-        groups = read_groups(path)
-        return cls(groups["summary"], groups["queries"], groups["examples"])
 
     def __repr__(self) -> str:
         p, sizes = self.provenance, self.means.sizes
@@ -104,11 +131,3 @@ class Comparison:
             f"Comparison({model!r} on {task!r}, k={p.get('k')}, {p.get('n_queries')} queries, {sizes.get('seed', 0)} seeds, "
             f"{sizes.get('comparison', 0)} comparisons × {sizes.get('variant', 0)} variants × {sizes.get('lr', 0)} rates)"
         )
-
-    def _repr_html_(self) -> str:
-        return comparison_html(repr(self), self.summary(), self.notes)
-
-
-def text_array(values: Sequence[str]) -> np.ndarray:
-    """Strings as an array that comes back the same from a file."""
-    return np.array([str(v) for v in values], dtype=object)

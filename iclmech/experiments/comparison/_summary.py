@@ -12,6 +12,8 @@ import xarray as xr
 from iclmech._base import ICLMechError
 from iclmech.analysis.statistics import seed_spread
 
+from ._roster import Roster
+
 KINDS = ("setting", "comparison")
 COLUMNS = (
     *("measure", "kind", "name", "variant", "lr", "lr_value", "mean", "low", "high"),
@@ -28,13 +30,6 @@ def measures_of(means: xr.Dataset) -> dict[str, str]:
     }
 
 
-def update_of(name: str, updates: Sequence[str]) -> str | None:
-    """Which update a comparison (`gd:random_update`), a setting (`ft:gd`) or a contrast rests on; None if on none."""
-    plain = name.removeprefix("ft:")
-    found = [u for u in updates if plain == u or plain.startswith((f"{u}:", f"{u} "))]
-    return max(found, key=len, default=None)
-
-
 def summary_table(means: xr.Dataset, measures: Sequence[str] | None) -> pd.DataFrame:
     """See `Comparison.summary`. Raises `ICLMechError` for a measure that is not there."""
     known = measures_of(means)
@@ -42,16 +37,16 @@ def summary_table(means: xr.Dataset, measures: Sequence[str] | None) -> pd.DataF
         if name not in known:
             raise ICLMechError(f"got the measure {name!r}; this comparison holds {', '.join(known)}.")
     chosen = {name: known[name] for name in (known if measures is None else measures)}
+    roster = Roster.of_data(means)
     rows: list[dict[str, Any]] = []
     for name, kind in chosen.items():
-        rows += _overall_rows(means, name, kind)
-        rows += _contrast_rows(means, name)
+        rows += _overall_rows(means, name, kind, roster)
+        rows += _contrast_rows(means, name, roster)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _lr(means: xr.Dataset, name: str, position: int) -> dict[str, Any]:
-    update = update_of(name, [str(u) for u in means["update"].values])
-    if update is None:
+def _lr(means: xr.Dataset, update: str, position: int) -> dict[str, Any]:
+    if not update:
         return {"lr": position, "lr_value": np.nan}
     return {"lr": position, "lr_value": float(means["lr_value"].sel(update=update).values[position])}
 
@@ -71,17 +66,14 @@ def _numbers(mean: xr.DataArray, ci: xr.DataArray, by_seed: xr.DataArray) -> dic
     }
 
 
-def _varies(means: xr.Dataset, name: str) -> bool:
-    """Whether a number depends on the learning rate; one that does not is listed once."""
-    return update_of(name, [str(u) for u in means["update"].values]) is not None
-
-
-def _overall_rows(means: xr.Dataset, measure: str, kind: str) -> Iterator[dict[str, Any]]:
+def _overall_rows(means: xr.Dataset, measure: str, kind: str, roster: Roster) -> Iterator[dict[str, Any]]:
     mean, ci, by_seed = (means[f"{measure}_overall{s}"] for s in ("", "_ci", "_by_seed"))
     masked = means[f"{measure}_n_masked"].mean([d for d in means[measure].dims if d not in (kind, "variant", "lr")])
+    entries = roster.settings if kind == "setting" else roster.comparisons
     for name in (str(n) for n in means[kind].values):
+        update = entries[name].update if name in entries else ""
         for variant in (str(v) for v in means["variant"].values):
-            for position in range(means.sizes["lr"] if _varies(means, name) else 1):
+            for position in range(means.sizes["lr"] if update else 1):
                 at = {kind: name, "variant": variant}
                 if np.isnan(mean.sel(at)[{"lr": position}]) and np.isnan(masked.sel(at)[{"lr": position}]):
                     continue
@@ -90,17 +82,18 @@ def _overall_rows(means: xr.Dataset, measure: str, kind: str) -> Iterator[dict[s
                     "kind": kind,
                     "name": name,
                     "variant": variant,
-                    **_lr(means, name, position),
+                    **_lr(means, update, position),
                     **_numbers(*(a.sel(at)[{"lr": position}] for a in (mean, ci, by_seed))),
                     "masked": float(masked.sel(at)[{"lr": position}]) / float(means.attrs["n_queries"]),
                 }
 
 
-def _contrast_rows(means: xr.Dataset, measure: str) -> Iterator[dict[str, Any]]:
+def _contrast_rows(means: xr.Dataset, measure: str, roster: Roster) -> Iterator[dict[str, Any]]:
     if f"{measure}_contrast" not in means:
         return
     mean, ci, by_seed = (means[f"{measure}_contrast{s}"] for s in ("", "_ci", "_by_seed"))
     for name in (str(n) for n in means["contrast"].values):
+        update = roster.contrasts[name].update if name in roster.contrasts else ""
         for position in range(means.sizes["lr"]):
             at = {"contrast": name}
             if np.isnan(mean.sel(at)[{"lr": position}]):
@@ -110,7 +103,40 @@ def _contrast_rows(means: xr.Dataset, measure: str) -> Iterator[dict[str, Any]]:
                 "kind": "contrast",
                 "name": name,
                 "variant": str(means["contrast_variant"].sel(at).item()),
-                **_lr(means, name, position),
+                **_lr(means, update, position),
                 **_numbers(*(a.sel(at)[{"lr": position}] for a in (mean, ci, by_seed))),
                 "masked": np.nan,
             }
+
+
+_TABLES = {
+    "accuracy": "Accuracy",
+    "sim_aou": "SimAOU, mean over layers (the null of an isotropic displacement beside it)",
+    "sim_am": "SimAM, mean over layers and heads",
+}
+
+
+def terminal_tables(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Title → table of the main measures, numbers as texts: what a terminal shows."""
+    nulls = summary[summary.measure == "null_closed_form"].set_index(["name", "variant", "lr"])["mean"]
+    found: dict[str, pd.DataFrame] = {}
+    for measure, title in _TABLES.items():
+        rows = []
+        for row in summary[(summary.measure == measure) & (summary.kind != "contrast")].to_dict("records"):
+            null = nulls.get((row["name"], row["variant"], row["lr"]), float("nan"))
+            rows.append(
+                {
+                    "": row["name"],
+                    "variant": row["variant"],
+                    "learning rate": _text(row["lr_value"], ".3g"),
+                    "mean": _text(row["mean"]),
+                    "interval": f"{_text(row['low'])} to {_text(row['high'])}",
+                    **({"null": _text(null)} if measure == "sim_aou" else {}),
+                }
+            )
+        found[title] = pd.DataFrame(rows)
+    return found
+
+
+def _text(number: float, form: str = ".3f") -> str:
+    return "" if np.isnan(number) else format(number, form)

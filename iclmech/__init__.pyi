@@ -1,0 +1,57 @@
+"""The public names, written once: what `iclmech/__init__.py` loads when it is asked for it, and what type checkers see."""
+
+from . import (
+    analysis as analysis,
+    figures as figures,
+    interventions as interventions,
+    mini as mini,
+)
+from ._base import (
+    ICLMechError as ICLMechError,
+    ICLMechWarning as ICLMechWarning,
+    Measure as Measure,
+    Result as Result,
+    Update as Update,
+    register as register,
+)
+from .analysis import circuit as circuit, metrics as metrics, statistics as statistics
+from .captures import Activations as Activations, capture as capture
+from .experiments import (
+    Circuit as Circuit,
+    Comparison as Comparison,
+    Control as Control,
+    Experiment as Experiment,
+    OrderSensitivity as OrderSensitivity,
+    Request as Request,
+    compare as compare,
+    dual_form as dual_form,
+    induction_heads as induction_heads,
+    inference_circuit as inference_circuit,
+    list_experiments as list_experiments,
+    load as load,
+    order_sensitivity as order_sensitivity,
+    published as published,
+    training_history as training_history,
+)
+from .models import (
+    ICLModel as ICLModel,
+    WeightsView as WeightsView,
+    list_models as list_models,
+    load_model as load_model,
+    weights_view as weights_view,
+)
+from .report import write_report as write_report
+from .tasks import (
+    PromptSet as PromptSet,
+    Task as Task,
+    build_prompts as build_prompts,
+    list_tasks as list_tasks,
+    load_task as load_task,
+)
+from .updates import (
+    WeightUpdate as WeightUpdate,
+    gradient_descent as gradient_descent,
+    layer_causal_gd as layer_causal_gd,
+)
+
+__version__: str

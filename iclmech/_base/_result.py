@@ -1,0 +1,222 @@
+"""The result of any experiment: labelled arrays, where they come from, and what they say.
+
+One class writes and reads every kind of result. What a kind can show is found through the registry of experiments by its
+name, when it is asked for, so that nothing here imports from the floors above:
+
+    result.kind ──► experiment of that name ──► its class, its figures, its page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from ._claims import Claim, claims_table, sentence
+from ._files import from_ascii_json, to_ascii_json
+from ._html import html_table
+from ._registry import REGISTRIES, resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+    import xarray as xr
+
+    Groups = dict[str, xr.Dataset]
+
+_ROWS = 40  # of the summary, in a notebook
+
+
+class Result:
+    """Labelled arrays with provenance. Subclasses say what the arrays mean; this class is enough for a new kind.
+
+    Args:
+        data: an `xarray.Dataset`, or several by the name of their group in the file, the first with the provenance.
+        kind: name of the experiment; a subclass has its own.
+        provenance: where the numbers come from; left out, what `data.attrs` holds.
+
+    Attributes:
+        kind: name of the experiment.
+        groups: the datasets by name; one without a name where there is only one.
+
+    Example:
+        >>> import xarray as xr
+        >>> result = Result(xr.Dataset({"accuracy": ("k", [0.5, 0.9])}), kind="curve", provenance={"model": {"name": "m"}})
+        >>> result.kind, result.provenance["model"]["name"]
+        ('curve', 'm')
+    """
+
+    kind: str = ""
+    schema: ClassVar[int] = 1
+    """Version of the layout. Add one, and a migration, when the meaning or the name of a variable changes."""
+    migrations: ClassVar[Mapping[int, Callable[[Groups], Groups]]] = {}
+    """Schema version → function that turns the groups of that version into those of the next one."""
+    group_names: ClassVar[tuple[str, ...]] = ("",)
+    """Groups in a file, the first with the provenance; "" is the root."""
+
+    def __init__(
+        self,
+        data: xr.Dataset | Mapping[str, xr.Dataset],
+        *,
+        kind: str | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ):
+        self.groups: Groups = dict(data) if isinstance(data, dict) else {self.group_names[0]: data}  # type: ignore[dict-item]
+        self.kind = kind or self.kind
+        if provenance is not None:
+            self._first.attrs["provenance"] = to_ascii_json(provenance)
+
+    @property
+    def _first(self) -> xr.Dataset:
+        return next(iter(self.groups.values()))
+
+    @property
+    def data(self) -> xr.Dataset:
+        """All numbers in one dataset."""
+        return self._first
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, model, task, request, seeds, notes: where the numbers come from."""
+        return from_ascii_json(str(self._first.attrs.get("provenance", "{}")))
+
+    def with_provenance(self, **more: Any) -> Self:
+        """This result with more said about where it comes from."""
+        self._first.attrs["provenance"] = to_ascii_json({**self.provenance, **more})
+        self.__dict__.pop("provenance", None)
+        return self
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened on the way that a reader should know."""
+        return list(self.provenance.get("notes", []))
+
+    # -- what it says ---------------------------------------------------------------------------------------------
+
+    def summary(self) -> pd.DataFrame:
+        """One row per number that has an interval. Columns: `measure`, the axes, `mean`, `low`, `high`."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for name in (str(n) for n in self.data.data_vars if f"{n}_ci" in self.data):
+            table = self.data[[name, f"{name}_ci"]].to_dataframe().reset_index()
+            for row in table[table["bound"] == "low"].to_dict("records"):
+                rest = {k: v for k, v in row.items() if k not in (name, f"{name}_ci", "bound")}
+                high = self.data[f"{name}_ci"].sel({k: v for k, v in rest.items() if k in self.data[name].dims})
+                numbers = {"mean": row[name], "low": row[f"{name}_ci"], "high": float(high.sel(bound="high"))}
+                rows.append({"measure": name, **rest, **numbers})
+        return pd.DataFrame(rows)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Title → table: what a terminal shows below the answer."""
+        return {"Summary": self.summary()}
+
+    def judged(self) -> list[Claim]:
+        """The claims as records, in reading order; subclasses fill this in."""
+        return []
+
+    def claims(self) -> pd.DataFrame:
+        """One row per claim: `claim`, `measured`, `low`, `high`, `control`, `rule`, `verdict`.
+
+        Verdicts: "holds", "does not hold", "not shown" (the numbers do not decide), "not applicable".
+        """
+        return claims_table(self.judged())
+
+    def answer(self) -> list[str]:
+        """The answer in sentences, made from the claims."""
+        if self.missing:
+            return [self.missing]
+        return [sentence(claim) for claim in self.judged()]
+
+    def figures(self) -> dict[str, go.Figure]:
+        """Name → figure, in reading order; empty where this kind has none."""
+        target = getattr(self.experiment, "figures", "")
+        return dict(resolve(target)(self)) if target else {}
+
+    @property
+    def experiment(self) -> Any:
+        """The registered experiment that makes results of this kind, or None where no such plug-in is here."""
+        return REGISTRIES["experiment"].get(self.kind)
+
+    @property
+    def missing(self) -> str:
+        """What is missing to judge and draw this result; empty where all is there."""
+        if self.experiment is not None:
+            return ""
+        return (
+            f"No experiment called {self.kind!r} is registered here: the numbers are in .data and .summary(), but what they "
+            "say and how they are drawn is known to the package that made them. Install it, or name its module in ICLMECH_PLUGINS."
+        )
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    @property
+    def stored_as(self) -> str:
+        """What a file of this kind calls itself."""
+        return str(getattr(self.experiment, "stored_as", "")) or f"iclmech {self.kind}"
+
+    def save(self, path: str | Path) -> Path:
+        """Write one netCDF file, whole or not at all. An existing file is replaced."""
+        from ._result_file import write_groups
+
+        return write_groups(path, self.groups, self.stored_as, self.schema)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            FileError: no such file, a damaged one, another kind of result, or a newer schema.
+        """
+        from ._result_file import load_result
+
+        return load_result(path, cls)  # type: ignore[return-value]  # of this class, or an error
+
+    @classmethod
+    def opened(cls, groups: Groups, kind: str) -> Self:
+        """A result from the groups of a file."""
+        return cls(groups, kind=kind)
+
+    # -- showing it -----------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {n}" for name, n in self.data.sizes.items())
+        return f"{type(self).__name__}({self.kind!r}: {sizes})"
+
+    def _repr_html_(self) -> str:
+        table = self.summary()
+        rows = [[_cell(v) for v in row] for row in table.head(_ROWS).itertuples(index=False)]
+        more = [f"… {len(table) - _ROWS} more rows in .summary()"] if len(table) > _ROWS else []
+        return html_table(table.columns, rows, title=repr(self), notes=[*more, *self.answer(), *self.notes])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+class Formerly:
+    """For a result that used to be a table or a dataset: what that had still works for one release, with a warning.
+
+    `formerly` names the attribute that holds it.
+    """
+
+    formerly: ClassVar[str] = "data"
+
+    def _old(self, what: str) -> Any:
+        import warnings
+
+        name = type(self).__name__
+        warnings.warn(f"{what} of {name} is going; use {name}.{self.formerly}.", DeprecationWarning, stacklevel=3)
+        return getattr(self, self.formerly)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("groups", "kind", "formerly"):
+            raise AttributeError(name)
+        return getattr(self._old(f".{name}"), name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._old(f"[{key!r}]")[key]
+
+    def __len__(self) -> int:
+        return len(self._old("len()"))

@@ -1,0 +1,159 @@
+"""An experiment: a name, what it can be asked, what it needs, and how it is run.
+
+    request (plain values) ─┐
+                            ├─► run ──► Result (kind = the experiment's name, the request in its provenance)
+    inputs (objects) ───────┘   ▲
+                                └── a model or a task that was not handed over is loaded by the name in the request
+
+Command line, sweeps, files, figures and pages are made from this record; nothing else has to be told of an experiment.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iclmech._base import REGISTRIES, Result, digest, resolve, tensor_digest
+
+from ._request import CUSTOM, ExperimentError, Request
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is known of an experiment.
+
+    Attributes:
+        name: of the command and of the kind of result: "compare", "phase-diagram".
+        request: the class of its request.
+        protocol: "package.module:function" of (request, *, progress, **inputs) → `Result`.
+        title: one sentence: what it asks.
+        needs: inputs that are resolved from names in the request where they are not handed over: "model", "task".
+        result: "package.module:Class" of its result.
+        figures: "package.module:function" of result → {name: figure}.
+        page: "package.module:PAGE": how the report shows it.
+        stored_as: what its files call it, where that is not "iclmech <name>".
+    """
+
+    name: str
+    request: type[Request]
+    protocol: str | Callable[..., Result]
+    title: str = ""
+    needs: tuple[str, ...] = ("model", "task")
+    result: str = "iclmech._base:Result"
+    figures: str = ""
+    page: str = ""
+    stored_as: str = ""
+
+    def run(self, request: Request, *, progress: bool = True, **inputs: Any) -> Result:
+        """Resolve what is missing, run, and say in the result what was asked.
+
+        Args:
+            request: plain values.
+            progress: show a bar on standard error.
+            inputs: objects that stand behind "custom:" names, and those of `needs` that are there already.
+
+        Raises:
+            ExperimentError: a "custom:" name without its object.
+        """
+        if not isinstance(request, self.request):
+            raise ExperimentError(f"got a {type(request).__name__}; {self.name} takes a {self.request.__name__}.")
+        lost = [name for name in request.objects if name not in inputs]
+        if lost:
+            raise ExperimentError(
+                f"{', '.join(lost)} of this request stands for an object of one's own, which is not here. Hand it over, or "
+                "give it a name with iclmech.register."
+            )
+        for need in self.needs:
+            if inputs.get(need) is None:
+                inputs[need] = RESOLVERS[need](request)
+        protocol = resolve(self.protocol) if isinstance(self.protocol, str) else self.protocol
+        result = protocol(request, progress=progress, **inputs)
+        result.kind = self.name
+        return result.with_provenance(kind=self.name, request=request.record())
+
+
+def load_model_of(request: Any) -> Any:
+    """The model that a request names."""
+    import torch
+
+    from iclmech.models import load_model
+
+    dtype = getattr(torch, request.dtype, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ExperimentError(f"got dtype={request.dtype!r}; expected float32, float64, bfloat16 or float16.")
+    return load_model(request.model, device=request.device, dtype=dtype)
+
+
+def load_task_of(request: Any) -> Any:
+    """The task that a request names."""
+    from iclmech.tasks import load_task
+
+    return load_task(request.task, data=request.data)
+
+
+RESOLVERS: dict[str, Callable[[Any], Any]] = {"model": load_model_of, "task": load_task_of}
+"""How an input is made from the names in a request."""
+
+
+class Given:
+    """Arguments of a Python function as a request and the objects behind it.
+
+    An object is replaced by its name where it has one, else by "custom:" and the hash of its content; the objects are in
+    `inputs`, for `Experiment.run`.
+    """
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Any] = {}
+
+    def name(self, field: str, value: Any, by: str = "") -> Any:
+        """The plain value of a field. `by`: the attribute that holds an object's own name."""
+        if value is None or isinstance(value, str | int | float | bool):
+            return value
+        if isinstance(value, tuple | list) and all(isinstance(v, str | int | float | bool) for v in value):
+            return tuple(value)
+        self.inputs[field] = value
+        own = getattr(value, by, None) if by else None
+        return str(own) if own else CUSTOM + content_hash(value)
+
+    def named(self, field: str, things: Any, kind: str) -> tuple[str, ...]:
+        """Names as they are; of {name: function}, the name with the hash of the function, which goes to the inputs."""
+        if isinstance(things, str):
+            return (things,)
+        if not isinstance(things, Mapping):
+            return tuple(things)
+        known = REGISTRIES[kind]
+        own = {
+            name: thing
+            for name, thing in things.items()
+            if thing is not None and not (name in known and getattr(known[name], "function", None) is thing)
+        }
+        if own:
+            self.inputs[field] = own
+        return tuple(f"{n}={CUSTOM}{content_hash(own[n])}" if n in own else n for n in things)
+
+
+def content_hash(value: Any) -> str:
+    """A hash of what an object consists of, or "unhashed" where that cannot be told.
+
+    Tensors and arrays: their content. Objects with `hash`: that. Functions: their code, constants and defaults, unless they
+    close over something.
+    """
+    own = getattr(value, "hash", None)
+    if isinstance(own, str):
+        return own
+    if callable(own):
+        return str(own())
+    if hasattr(value, "detach"):
+        return tensor_digest(value)[:16]
+    code = getattr(value, "__code__", None)
+    if code is not None and not getattr(value, "__closure__", None):
+        return digest(_code(code), repr(value.__defaults__))
+    return "unhashed"
+
+
+def _code(code: types.CodeType) -> list[Any]:
+    """What a function does: its instructions, names and constants, inner functions included."""
+    constants = [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return [code.co_code.hex(), list(code.co_names), constants]

@@ -1,0 +1,73 @@
+"""The measures that every comparison has, and what they are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from iclmech._base import Measure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from iclmech.captures import Activations
+
+_METRICS = "iclmech.analysis.metrics"
+
+
+def rec2ftp_by_query(zs: Activations, icl: Activations, ft: Activations) -> Tensor:
+    """`metrics.rec2ftp` query by query."""
+    from iclmech.analysis import metrics
+
+    return metrics.rec2ftp(zs, icl, ft, zs.meta["labels"], by_query=True)
+
+
+def change_agreement_by_query(zs: Activations, icl: Activations, ft: Activations) -> Tensor:
+    """`metrics.change_agreement` query by query."""
+    from iclmech.analysis import metrics
+
+    return metrics.change_agreement(zs, icl, ft, by_query=True)
+
+
+def label_js_from_icl(zs: Activations, icl: Activations, ft: Activations) -> Any:
+    """Jensen–Shannon divergence of the label distributions from ICL's; NaN for free-text answers."""
+    import torch
+
+    from iclmech.analysis import metrics
+
+    return metrics.label_js(icl, ft) if icl.label_scores.shape[1] else torch.full((len(icl),), torch.nan)
+
+
+def correct(acts: Activations) -> Tensor:
+    """1 where a query is answered rightly."""
+    from iclmech.analysis import metrics
+
+    return metrics.correct(acts, acts.meta["labels"])
+
+
+def label_nll(acts: Activations) -> Tensor:
+    """-log p of the right answer, in nats per token."""
+    return -acts.target_scores
+
+
+SIM_AOU = Measure(
+    "sim_aou", f"{_METRICS}:sim_aou", ("layer",), "SimAOU", "cosine", (-1, 1),
+    along=f"{_METRICS}:sim_aou_direction", site="attn_out",
+)  # fmt: skip
+NULL = Measure("null_closed_form", f"{_METRICS}:closed_form_null", ("layer",), "closed-form null", "cosine", (-1, 1))
+SIM_AM = Measure(
+    "sim_am", f"{_METRICS}:sim_am", ("layer", "head"), "SimAM", "cosine", (-1, 1),
+    along=f"{_METRICS}:sim_am_direction", site="attn_scores",
+)  # fmt: skip
+REC2FTP = Measure("rec2ftp", rec2ftp_by_query, (), "Rec2FTP", "share of queries", (0, 1))
+CHANGE_AGREEMENT = Measure(
+    "change_agreement", change_agreement_by_query, (), "change agreement", "share of queries", (0, 1)
+)
+LABEL_JS = Measure("label_js", label_js_from_icl, (), "label divergence (JS)", "nats", (0, None))
+ACCURACY = Measure("accuracy", correct, (), "accuracy", "share of queries", (0, 1), of="setting")
+LABEL_NLL = Measure("label_nll", label_nll, (), "label NLL", "nats per token", (0, None), of="setting")
+
+COMPARED = ("sim_aou", "null_closed_form", "sim_am", "rec2ftp", "change_agreement", "label_js")
+"""Measures of (zs, icl, ft), in every comparison, in the order of the dataset."""
+
+SINGLE = ("accuracy", "label_nll")
+"""Measures of one setting."""

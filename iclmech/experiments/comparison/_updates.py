@@ -1,0 +1,13 @@
+"""What the built-in updates are called, and how they are shown."""
+
+from __future__ import annotations
+
+from iclmech._base import Update
+from iclmech._base._palette import BLUE, VERMILLION
+
+GD = Update("gd", "iclmech.updates:gradient_descent", "gradient descent (GD)", "GD", BLUE, fast=True)
+LCGD = Update("lcgd", "iclmech.updates:layer_causal_gd", "layer-causal GD (LCGD)", "LCGD", VERMILLION, fast=True)
+LCGD_BOTTOM_UP = Update(
+    "lcgd_bottom_up", "iclmech.updates:layer_causal_gd", "layer-causal GD, bottom-up", "LCGD, bottom-up",
+    options=(("order", "bottom_up"),),
+)  # fmt: skip
