@@ -28,10 +28,5 @@ class _StandIn(types.ModuleType):
         return getattr(importlib.import_module(MOVED[old]), name)
 
 
-def moved_name(old: str, new: str) -> None:
-    """Warn that a public name has moved."""
-    warnings.warn(f"{old} is now {new}; the old name goes with the next release.", DeprecationWarning, stacklevel=3)
-
-
 for _old in MOVED:
     sys.modules.setdefault(_old, _StandIn(_old))

@@ -40,7 +40,7 @@ AREAS = (
     Area("experiments", "iclmech.experiments", "iclmech.experiments", "experiments/__init__.py", "Protocols and their results, besides those at the top."),
     Area("models", "iclmech.models", "iclmech.models", "models/__init__.py", "What stands behind `ICLModel`."),
     Area("tasks", "iclmech.tasks", "iclmech.tasks", "tasks/__init__.py", "The parts of prompts, presets, examples."),
-    Area("capture", "iclmech.captures", "iclmech.captures", "capture/__init__.py", "The core below `capture`."),
+    Area("captures", "iclmech.captures", "iclmech.captures", "captures/__init__.py", "The core below `capture`."),
     Area("updates", "iclmech.updates", "iclmech.updates", "updates/__init__.py", "The parts of weight updates."),
     Area("analysis", "iclmech.analysis", "iclmech.analysis", "analysis/__init__.py", "What metrics, statistics and circuit share."),
     Area("report", "iclmech.report", "iclmech.report", "report/__init__.py", "The HTML page."),
@@ -61,6 +61,8 @@ FIRST = (
 def exported(source: str) -> list[str]:
     """Names that a file re-exports explicitly, in its order."""
     path = ROOT / source
+    stub = path.with_suffix(".pyi")
+    path = stub if stub.is_file() else path
     if not path.is_file():
         return []
     names: list[str] = []

@@ -27,16 +27,16 @@ class Claim:
     """
 
     claim: str
-    measured: float
-    low: float
-    high: float
+    measured: float | int
+    low: float | int
+    high: float | int
     control: str
     rule: str
     verdict: Verdict
     about: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
-def by_interval(low: float, high: float, zero: float = 0.0) -> Verdict:
+def by_interval(low: float | int, high: float | int, zero: float | int = 0.0) -> Verdict:
     """ "holds" above zero, "does not hold" below, "not shown" where the interval includes it or is not known."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return "not shown"

@@ -41,7 +41,7 @@ class Measure:
     axes: tuple[str, ...] = ()
     title: str = ""
     unit: str = ""
-    range: tuple[float | None, float | None] = (None, None)
+    range: tuple[float | int | None, float | int | None] = (None, None)
     of: Literal["comparison", "setting", "model"] = "comparison"
     along: Callable[..., Any] | str | None = None
     site: str = ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._claims import Claim, claims_table, sentence
 from ._files import from_ascii_json, to_ascii_json
@@ -19,11 +19,15 @@ from ._html import html_table
 from ._registry import REGISTRIES, resolve
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     import xarray as xr
 
     Groups = dict[str, xr.Dataset]
+else:
+    Self = Any  # run-time shape checks know no Self
 
 _ROWS = 40  # of the summary, in a notebook
 
@@ -188,7 +192,9 @@ class Result:
         table = self.summary()
         rows = [[_cell(v) for v in row] for row in table.head(_ROWS).itertuples(index=False)]
         more = [f"… {len(table) - _ROWS} more rows in .summary()"] if len(table) > _ROWS else []
-        return html_table(table.columns, rows, title=repr(self), notes=[*more, *self.answer(), *self.notes])
+        return html_table(
+            [str(c) for c in table.columns], rows, title=repr(self), notes=[*more, *self.answer(), *self.notes]
+        )
 
 
 def _cell(value: Any) -> str:

@@ -8,12 +8,17 @@ import itertools
 import textwrap
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from iclmech._base import ICLMechError, digest
+
+if TYPE_CHECKING:
+    from typing import Self
+else:
+    Self = Any  # run-time shape checks know no Self
 
 Plain = str | int | float | bool | None | tuple
 CUSTOM = "custom:"
@@ -189,7 +194,7 @@ def _described(kind: Any) -> str:
     return " or ".join(texts)
 
 
-def seeds_of(seeds: int | typing.Sequence[int]) -> tuple[int, ...]:
+def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """n → 0 … n-1; a list of different integers stays.
 
     Raises:

@@ -28,3 +28,15 @@ from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory
+
+
+def __getattr__(name: str) -> object:
+    """A name of the last release: the colours are in the records of the updates now."""
+    if name != "UPDATE_COLOURS":
+        raise AttributeError(f"module 'iclmech.figures' has no attribute {name!r}")
+    import warnings
+
+    from iclmech._base import REGISTRIES
+
+    warnings.warn("UPDATE_COLOURS is going; a registered update has a colour.", DeprecationWarning, stacklevel=2)
+    return {update: REGISTRIES["update"][update].colour for update in ("gd", "lcgd")}

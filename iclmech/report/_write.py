@@ -21,7 +21,7 @@ from ._escape import safe_script, script_json, shown
 from ._page import USUAL, Caption, Page, name_of
 
 
-def write_report(result: Result, path: str | Path, *, title: str | None = None) -> Path:
+def write_report(result: Any, path: str | Path, *, title: str | None = None) -> Path:
     """Write one HTML file that needs no network: question, answer, figures, tables, provenance, command.
 
     The answer is made from the claims of the result and their controls. Every text from data, prompts, labels and names is

@@ -14,6 +14,7 @@ from iclmech.experiments import Circuit, CircuitError, inference_circuit
 from iclmech.experiments._inference_circuit._cuts import CutRuns, joined_clusters
 from iclmech.experiments._inference_circuit._dataset import build_dataset
 from iclmech.experiments._inference_circuit._plan import ARMS, EDGES, CircuitPlan, windows_of
+from iclmech.experiments._inference_circuit._request import CircuitRequest
 from iclmech.models import load_model
 from iclmech.tasks import Task, build_prompts, load_task
 
@@ -76,7 +77,7 @@ def test_the_same_twice_and_through_a_file(tiny_model: Any, tmp_path: Path) -> N
     with pytest.raises(FileError, match="schema 99"):
         Circuit.load(tmp_path / "newer.nc")
     one.data.to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    with pytest.raises(FileError, match="no saved circuit"):
+    with pytest.raises(FileError, match="not a saved Circuit"):
         Circuit.load(tmp_path / "other.nc")
 
 
@@ -95,9 +96,8 @@ def test_a_story_model_has_no_effect() -> None:
 
 def planted(zs: float, icl: float, cuts: dict[str, tuple[float, float, float]]) -> Circuit:
     """A result with these accuracies: 6 clusters of 40 items, right ones spread evenly."""
-    plan = CircuitPlan(
-        toy(), 4, 80, 2, (0, 1, 2), EDGES, ((0, 0), (1, 1)), 4, None, False, None, "random", 200, 0.95, False
-    )  # fmt: skip
+    request = CircuitRequest(k=4, n_queries=80, n_contexts=2, n_held_out=4, untrained=False, n_boot=200)
+    plan = CircuitPlan(request, toy(), (0, 1, 2), EDGES, ((0, 0), (1, 1)))
 
     def hits(share: float, shift: int = 0) -> np.ndarray:
         rank = (np.arange(40) * 17 + shift) % 40
@@ -123,7 +123,7 @@ def planted(zs: float, icl: float, cuts: dict[str, tuple[float, float, float]]) 
         plan, scores, runs, {"trained": states}, per_layer, (chosen, np.zeros((4, 2)), np.zeros((4, 2))), 0.5
     )
     origin = {"model": {"name": "m"}, "task": {"name": "t"}, "k_kept": 4, "notes": ["a note"]}
-    return Circuit.of(data.assign_attrs(n_tokens=20.0), origin)
+    return Circuit(data.assign_attrs(n_tokens=20.0), provenance=origin)
 
 
 def verdicts(result: Circuit) -> dict[str, str]:
@@ -223,9 +223,8 @@ def test_the_window_is_chosen_on_held_out_queries_by_the_loss(tiny_model: Any, m
     monkeypatch.setattr(cuts, "run_cut", run_cut)
     model = tiny_model("gpt2", n_layers=2)
     prompts = build_prompts(model, toy(), 2, 4, queries_from="train")
-    plan = CircuitPlan(
-        toy(), 2, 4, 1, (0,), ("y->s_q",), ((0, 0), (1, 1)), 4, None, False, None, "random", 10, 0.95, False
-    )  # fmt: skip
+    request = CircuitRequest(k=2, n_queries=4, n_contexts=1, n_held_out=4, untrained=False, n_boot=10)
+    plan = CircuitPlan(request, toy(), (0,), ("y->s_q",), ((0, 0), (1, 1)))
     chosen, _, nll = cuts.choose_windows(model, prompts, plan)
     assert chosen == {"y->s_q": (1, 1)}
     assert nll.tolist() == [pytest.approx([0.1, 1.5])]

@@ -11,22 +11,21 @@ import xarray as xr
 from iclmech import ICLMechError
 from iclmech._base import FileError, to_ascii_json
 from iclmech.experiments import Comparison
-from iclmech.experiments.comparison import _file as file
-from iclmech.experiments.comparison._dataset import Frame, gather, gather_queries
+from iclmech.experiments.comparison._dataset import Extent, gather, gather_queries
 from iclmech.experiments.comparison._measure import Records
-from iclmech.experiments.comparison._names import comparison_names, setting_names
-from iclmech.experiments.comparison._plan import ESSENTIAL, Plan
+from iclmech.experiments.comparison._plan import Plan, controls_of
+from iclmech.experiments.comparison._request import CompareRequest
 
 WEIRD = 'tab\tNUL\x00 lone \ud800 snowman ☃ emoji 🧊 quote " </script> \r\n'
 SEEDS, QUERIES, LAYERS, HEADS = (3, 7), 20, 3, 2
 
 
 def plan(**changes: object) -> Plan:
+    request = CompareRequest(k=4, n_queries=QUERIES, seeds=SEEDS, keep_queries=True, n_boot=200, n_examples=0)
     values: dict[str, object] = {
-        "k": 4, "n_queries": QUERIES, "seeds": SEEDS, "updates": {"gd": print, "lcgd": print}, "rates": None, "controls": ESSENTIAL,
-        "demanded": (), "metrics": {}, "loss": "label", "parameters": "attn_kv", "position": "prediction", "separator": None,
-        "selection": "random", "wrong_task": None, "embeddings": "keep", "sites": (), "match_positions": False, "direction": "gaussian",
-        "keep_queries": True, "n_boot": 200, "level": 0.95, "n_examples": 0, "preset": None,
+        "request": request, "seeds": SEEDS, "updates": {"gd": print, "lcgd": print}, "rates": None, "demanded": (), "metrics": {},
+        "controls": controls_of(("essential",))[0], "loss": "label", "parameters": "attn_kv", "position": "prediction",
+        "separator": None, "selection": "random", "wrong_task": None, "sites": (), "direction": "gaussian",
     }  # fmt: skip
     return Plan(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -39,7 +38,7 @@ def synthetic(n_rates: int = 1, **changes: object) -> tuple[Comparison, Records]
         for seed in SEEDS:
             for position in range(n_rates):
                 base = generator.normal(size=(QUERIES, LAYERS))
-                for name in comparison_names(made):
+                for name in made.roster.comparisons:
                     free = name in ("random_direction", "icl:reordered")
                     cell = (name, variant, seed, None if free else position)
                     value = (
@@ -54,14 +53,14 @@ def synthetic(n_rates: int = 1, **changes: object) -> tuple[Comparison, Records]
                     heads[:, 1, 1] = np.nan
                     records.compared.setdefault("sim_am", {})[cell] = heads
                     records.compared.setdefault("rec2ftp", {})[cell] = generator.integers(2, size=QUERIES).astype(float)
-                for name in setting_names(made):
+                for name in made.roster.settings:
                     value = generator.integers(2, size=QUERIES).astype(float)
                     cell = (name, variant, seed, position if name.startswith("ft:") else None)
                     records.single.setdefault("accuracy", {})[cell] = value
                     records.single.setdefault("label_nll", {})[cell] = value + 1
-    frame = Frame(made, comparison_names(made), setting_names(made), n_rates, LAYERS, HEADS)
+    extent = Extent(made, n_rates, LAYERS, HEADS)
     rates = {"gd": tuple(0.1 * (i + 1) for i in range(n_rates)), "lcgd": tuple(0.2 * (i + 1) for i in range(n_rates))}
-    means = gather(records, frame, None, rates)
+    means = gather(records, extent, None, rates)
     origin = {"model": {"name": WEIRD}, "task": {"name": None}, "k": 4, "n_queries": QUERIES, "notes": [WEIRD, "plain"]}
     means.attrs = {"n_queries": QUERIES, "provenance": to_ascii_json(origin)}
     prompts = type(
@@ -77,7 +76,7 @@ def synthetic(n_rates: int = 1, **changes: object) -> tuple[Comparison, Records]
             )
         }
     )
-    return Comparison(means, gather_queries(records, frame, prompts), examples), records
+    return Comparison(means, gather_queries(records, extent, prompts), examples), records
 
 
 @pytest.fixture(scope="module")
@@ -208,21 +207,22 @@ def test_without_queries_and_examples(result: Comparison, tmp_path: Path) -> Non
 
 
 def test_a_newer_schema_is_refused(result: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "SCHEMA", file.SCHEMA + 1)
+    schema = Comparison.schema
+    monkeypatch.setattr(Comparison, "schema", schema + 1)
     path = result.save(tmp_path / "run.nc")
     monkeypatch.undo()
-    with pytest.raises(FileError, match=rf"schema {file.SCHEMA + 1}.*up to {file.SCHEMA}.*Update"):
+    with pytest.raises(FileError, match=rf"schema {schema + 1}.*up to {schema}.*Update"):
         Comparison.load(path)
 
 
 def test_an_older_schema_is_migrated(result: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = result.save(tmp_path / "run.nc")
 
-    def rename(groups: file.Groups) -> file.Groups:
+    def rename(groups: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
         return {**groups, "summary": groups["summary"].rename(sim_aou="similarity")}
 
-    monkeypatch.setattr(file, "SCHEMA", file.SCHEMA + 1)
-    monkeypatch.setitem(file.MIGRATIONS, file.SCHEMA - 1, rename)
+    monkeypatch.setattr(Comparison, "schema", Comparison.schema + 1)
+    monkeypatch.setattr(Comparison, "migrations", {Comparison.schema - 1: rename})
     assert "similarity" in Comparison.load(path).means
 
 
@@ -231,15 +231,15 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         Comparison.load(tmp_path / "nowhere.nc")
     text = tmp_path / "text.nc"
     text.write_text("not netCDF")
-    with pytest.raises(FileError, match="cannot be read as a saved comparison"):
+    with pytest.raises(FileError, match="cannot be read as a saved Comparison"):
         Comparison.load(text)
-    for name, groups in {"plain": [None], "grouped": file.GROUPS}.items():
+    for name, groups in {"plain": [None], "grouped": Comparison.group_names}.items():
         other = tmp_path / f"{name}.nc"
         for number, group in enumerate(groups):
             xr.Dataset({"x": ("a", [1.0])}).to_netcdf(
                 other, mode="a" if number else "w", group=group, engine="h5netcdf"
             )
-        with pytest.raises(FileError, match="comparison"):
+        with pytest.raises(FileError, match="not a saved Comparison"):
             Comparison.load(other)
 
 

@@ -10,7 +10,7 @@ import reference._models as reference
 import torch
 
 from iclmech.analysis import circuit
-from iclmech.experiments import CircuitError, dual_form
+from iclmech.experiments import ExperimentError, dual_form
 from iclmech.experiments._dual_form import _keys_values
 from iclmech.tasks import PromptSet, Task, build_prompts
 from iclmech.updates import gradient_descent
@@ -52,7 +52,7 @@ def test_comparison(fresh_model: Any) -> None:
     prompts = prompts_of(model)
     before = model.hash()
     update = gradient_descent(model, prompts, lr=0.1)
-    data = dual_form(model, prompts, update, rank=2)
+    data = dual_form(model, prompts, update, rank=2).data
     assert model.hash() == before
     assert data["cosine"].dims == ("source", "layer", "head")
     assert data.attrs["chance"] == 0.25
@@ -68,7 +68,7 @@ def test_comparison(fresh_model: Any) -> None:
     np.testing.assert_allclose(
         data["cosine"].sel(source="update").values, torch.stack(found).mean(0).numpy(), atol=1e-5
     )
-    still = dual_form(model, prompts, update.scaled(0.0), rank=2)
+    still = dual_form(model, prompts, update.scaled(0.0), rank=2).data
     assert still["cosine"].isnull().all()
 
 
@@ -76,5 +76,5 @@ def test_refusals(tiny_model: Any) -> None:
     model = tiny_model("gpt2")
     prompts = prompts_of(model)
     update = gradient_descent(model, prompts, lr=0.1)
-    with pytest.raises(CircuitError, match="one context with demonstrations"):
+    with pytest.raises(ExperimentError, match="one context with demonstrations"):
         dual_form(model, prompts_of(model, k=0), update)

@@ -26,10 +26,10 @@ def test_the_detector_on_a_perfect_head() -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt_neo"])
 def test_table(family: str, tiny_model: Any) -> None:
     model = tiny_model(family)
-    table = induction_heads(model, n_tokens=12, n_rows=3)
+    table = induction_heads(model, n_tokens=12, n_rows=3).summary()
     assert len(table) == 12
     assert (table["low"] <= table["prefix_matching"] + 1e-9).all()
     assert table["prefix_matching"].is_monotonic_decreasing
-    assert table.equals(induction_heads(model, n_tokens=12, n_rows=3))
+    assert table.equals(induction_heads(model, n_tokens=12, n_rows=3).table)
     with pytest.raises(AnalysisError, match="within the window of 256"):
         induction_heads(model, n_tokens=200)

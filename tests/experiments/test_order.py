@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from iclmech.captures import capture
-from iclmech.experiments import CircuitError, OrderSensitivity, order_sensitivity
+from iclmech.experiments import ExperimentError, OrderSensitivity, order_sensitivity
 from iclmech.tasks import Task, build_prompts
 
 RECORDS = [{"text": f"{t} {n}", "label": n % 2} for n in range(3) for t in ("fine", "dull", "it is", "great")]
@@ -55,5 +55,5 @@ def test_an_update_that_changes_nothing_has_no_order(tiny_model: Any) -> None:
 
 
 def test_refusals(tiny_model: Any) -> None:
-    with pytest.raises(CircuitError, match="at least two orders"):
+    with pytest.raises(ExperimentError, match="at least two orders"):
         order_sensitivity(tiny_model("gpt2", n_layers=2), TASK, n_orders=1)

@@ -10,7 +10,7 @@ from iclmech.experiments import published
 
 
 def test_axes_and_source() -> None:
-    data = published("deutch2024")
+    data = published("deutch2024").data
     assert data.sim_aou.dims == ("task", "update", "permutation", "layer")
     assert data.sim_aou.shape == (6, 2, 3, 24)
     assert not np.isnan(data.sim_aou).any()
@@ -22,7 +22,7 @@ def test_axes_and_source() -> None:
 
 
 def test_the_table_is_the_mean_of_the_layers() -> None:
-    data = published()
+    data = published().data
     for quantity in ("sim_aou", "sim_am"):
         means = data[quantity].mean(["permutation", "layer"])
         np.testing.assert_allclose(means, data[f"table_{quantity}"], atol=6e-4)

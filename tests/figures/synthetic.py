@@ -9,11 +9,11 @@ import xarray as xr
 
 from iclmech._base import to_ascii_json
 from iclmech.experiments import Comparison
-from iclmech.experiments.comparison._dataset import Frame, gather
+from iclmech.experiments.comparison._dataset import Extent, gather
 from iclmech.experiments.comparison._learning_rate import RateCurve
 from iclmech.experiments.comparison._measure import Records
-from iclmech.experiments.comparison._names import comparison_names, setting_names
-from iclmech.experiments.comparison._plan import CONTROLS, DEFAULT_GRID, Plan, updates_of
+from iclmech.experiments.comparison._plan import DEFAULT_GRID, Plan, controls_of, updates_of
+from iclmech.experiments.comparison._request import CompareRequest
 
 HOSTILE = '<script>window.hacked=1</script>"\'</textarea><img src=x onerror="window.hacked=1">'
 HOSTILE_LINK = '<a href="javascript:window.hacked=1">click</a> $x$ %{x} \u202eevil'
@@ -25,12 +25,14 @@ def plan_of(
     rates: tuple[float, ...] | None = None,
     updates: tuple[str, ...] = ("gd", "lcgd"),
 ) -> Plan:
+    request = CompareRequest(
+        n_queries=n_queries, seeds=seeds, updates=updates, n_boot=100, n_examples=2, lr=rates or "auto"
+    )
     return Plan(
-        k=32, n_queries=n_queries, seeds=tuple(range(seeds)), updates=updates_of(updates, "label", "attn_kv"),
-        rates=None if rates is None else dict.fromkeys(updates, rates), controls=CONTROLS, demanded=(), metrics={}, loss="label",
-        parameters="attn_kv", position="prediction", separator=None, selection="random", wrong_task=None, embeddings="keep",
-        sites=("attn_out", "attn_scores"), match_positions=False, direction="gaussian", keep_queries=False, n_boot=100, level=0.95,
-        n_examples=2, preset=None,
+        request, seeds=tuple(range(seeds)), updates=updates_of(updates, "label", "attn_kv", dict.fromkeys(updates, print)),
+        rates=None if rates is None else dict.fromkeys(updates, rates), controls=controls_of(("all",))[0], demanded=(), metrics={},
+        loss="label", parameters="attn_kv", position="prediction", separator=None, selection="random", wrong_task=None,
+        sites=("attn_out", "attn_scores"), direction="gaussian",
     )  # fmt: skip
 
 
@@ -42,34 +44,34 @@ def comparison(
 ) -> Comparison:  # fmt: skip
     """A comparison as `compare` returns it. `trained_effect`: how far the trained model's SimAOU lies above the untrained one's."""
     plan = plan_of(seeds, n_queries, rates, updates)
-    frame = Frame(plan, comparison_names(plan), setting_names(plan), len(rates or (0,)), n_layers, n_heads)
-    records = _records(plan, frame, trained_effect)
+    extent = Extent(plan, len(rates or (0,)), n_layers, n_heads)
+    records = _records(plan, extent, trained_effect)
     curve = None if rates else _curve(plan, n_layers)
     chosen = {u: (DEFAULT_GRID[int(np.nanargmin(curve.label_nll[i]))],) for i, u in enumerate(updates)} if curve else {}
-    means = gather(records, frame, curve, {u: rates or chosen[u] for u in updates})
+    means = gather(records, extent, curve, {u: rates or chosen[u] for u in updates})
     origin = {
         "iclmech": "0.1.0", "kind": "compare", "k": 32, "k_requested": 32, "k_by_seed": [32] * seeds, "n_queries": n_queries,
         "model": {"name": "icl-mini", "hash": "0f3a", "backend": "bridge", "device": "cpu", "dtype": "float32",
                   "n_layers": n_layers, "n_heads": n_heads, "d_model": 64},
         "task": {"name": task, "hash": "9b1c", "label_words": list(label_words), "template": "Review: {text}\nSentiment:"},
-        "plan": plan.record(), "notes": list(notes), "dropped": [{} for _ in range(seeds)],
+        "plan": plan.record(), "request": {**plan.request.record(), "task": task}, "notes": list(notes), "dropped": [{} for _ in range(seeds)],
     }  # fmt: skip
     means.attrs = {"n_queries": n_queries, "provenance": to_ascii_json(origin)}
-    shown = _examples(frame, label_words, texts, context) if examples else xr.Dataset()
+    shown = _examples(extent, label_words, texts, context) if examples else xr.Dataset()
     return Comparison(means, None, shown)
 
 
-def _records(plan: Plan, frame: Frame, effect: float) -> Records:
+def _records(plan: Plan, extent: Extent, effect: float) -> Records:
     draw = np.random.default_rng(0)
     records = Records()
-    n, layers, heads = plan.n_queries, frame.n_layers, frame.n_heads
+    n, layers, heads = plan.request.n_queries, extent.n_layers, extent.n_heads
     depth = np.linspace(0, 1, layers)
     noise = draw.normal(0, 0.08, (n, 1))
     level = {"random_direction": 0.0, "icl:reordered": 0.8}
     for variant in plan.variants:
         for seed in plan.seeds:
             shift = draw.normal(0, 0.02)
-            for name in frame.comparisons:
+            for name in extent.names("comparison"):
                 update, _, control = name.partition(":")
                 if variant == "untrained" and control in ("shuffled_labels", "wrong_task"):
                     continue
@@ -77,7 +79,7 @@ def _records(plan: Plan, frame: Frame, effect: float) -> Records:
                     name, 0.28 if not control else {"random_update": 0.18, "shuffled_labels": 0.25}.get(control, 0.22)
                 )
                 own = effect if variant == "trained" and not control and update in plan.updates else 0.0
-                for position in range(frame.n_rates) if update in plan.updates else [None]:
+                for position in range(extent.n_rates) if update in plan.updates else [None]:
                     cell = (name, variant, seed, position)
                     by_layer = (
                         base + own * (0.5 + depth) + 0.1 * np.sin(3 * depth) * (base > 0) + 0.02 * (position or 0)
@@ -93,10 +95,10 @@ def _records(plan: Plan, frame: Frame, effect: float) -> Records:
                         records.compared.setdefault(measure, {})[cell] = value.astype(np.float32)
                     if update in plan.updates:
                         records.relative_norm[cell] = 0.01 * (1 + (position or 0))
-            for name in frame.settings:
+            for name in extent.names("setting"):
                 p = {"zs": 0.62, "icl": 0.95}.get(name, 0.8 if name in ("ft:gd", "ft:lcgd") else 0.6)
                 p = p if variant == "trained" else 0.5
-                for position in range(frame.n_rates) if name.startswith("ft") else [None]:
+                for position in range(extent.n_rates) if name.startswith("ft") else [None]:
                     right = (draw.random(n) < p).astype(np.float32)
                     records.single.setdefault("accuracy", {})[name, variant, seed, position] = right
                     records.single.setdefault("label_nll", {})[name, variant, seed, position] = 1.2 - right
@@ -115,7 +117,7 @@ def _curve(plan: Plan, n_layers: int) -> RateCurve:
     )
 
 
-def _examples(frame: Frame, words: tuple[str, ...], texts: tuple[str, ...], context: int) -> xr.Dataset:
+def _examples(extent: Extent, words: tuple[str, ...], texts: tuple[str, ...], context: int) -> xr.Dataset:
     draw = np.random.default_rng(1)
     metas: list[dict[str, Any]] = []
     for text in texts:
@@ -141,12 +143,12 @@ def _examples(frame: Frame, words: tuple[str, ...], texts: tuple[str, ...], cont
             "label_probs": dict.fromkeys(("zs", "icl", "ft:gd"), probs),
         })  # fmt: skip
     width = max(len(m["tokens"]) for m in metas)
-    pattern = np.full((len(metas), 3, frame.n_layers, frame.n_heads, width), np.nan, np.float32)
+    pattern = np.full((len(metas), 3, extent.n_layers, extent.n_heads, width), np.nan, np.float32)
     for j, meta in enumerate(metas):
         n, c = len(meta["tokens"]), meta["n_context"]
         for s in range(3):
             at = np.arange(n) if s == 1 else np.r_[0, c:n]
-            weights = draw.gamma(0.2, size=(frame.n_layers, frame.n_heads, len(at)))
+            weights = draw.gamma(0.2, size=(extent.n_layers, extent.n_heads, len(at)))
             pattern[j, s][..., at] = weights / weights.sum(-1, keepdims=True)
     return xr.Dataset(
         {"pattern": (("example", "setting", "layer", "head", "token"), pattern),

@@ -9,7 +9,7 @@ import xarray as xr
 from figures import synthetic
 
 from iclmech import figures
-from iclmech._base import ICLMechError
+from iclmech._base import REGISTRIES, ICLMechError
 from iclmech.experiments import Comparison
 
 
@@ -37,7 +37,7 @@ def test_similarity_draws_the_pooled_means_of_both_updates(result: Comparison):
         (line,) = traces(figure, name)
         expected = result.means["sim_aou_pooled"].sel(comparison=update, variant="trained", lr=0)
         np.testing.assert_allclose(numbers(line.y), expected.values)
-        assert line.line.color == figures.UPDATE_COLOURS[update]
+        assert line.line.color == REGISTRIES["update"][update].colour
         bands = [t for t in figure.data if t.fill == "toself" and t.legendgroup == update]
         ci = result.means["sim_aou_pooled_ci"].sel(comparison=update, variant="trained", lr=0)
         np.testing.assert_allclose(

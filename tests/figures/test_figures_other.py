@@ -10,7 +10,7 @@ import pytest
 from figures import synthetic
 
 from iclmech import figures
-from iclmech._base import ICLMechError
+from iclmech._base import REGISTRIES, ICLMechError
 
 
 def numbers(values) -> np.ndarray:
@@ -111,7 +111,7 @@ def test_trajectory_draws_each_setting_from_layer_to_layer():
     data = synthetic.trajectory(5)
     line = next(t for t in figures.shift_trajectory(data).data if t.name == "after LCGD")
     np.testing.assert_allclose(numbers(line.x), data["trajectory"].sel(setting="ft:lcgd", component=1))
-    assert line.line.color == figures.UPDATE_COLOURS["lcgd"]
+    assert line.line.color == REGISTRIES["update"]["lcgd"].colour
 
 
 def test_circuit_arrows_are_dashed_where_the_effect_may_be_zero():

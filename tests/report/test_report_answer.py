@@ -7,8 +7,8 @@ import pytest
 from figures import synthetic
 
 from iclmech.experiments import Comparison
-from iclmech.report._answer import answer, contrasts
-from iclmech.report._gains import gain
+from iclmech.experiments.comparison._answer import against as contrasts, answer
+from iclmech.experiments.comparison._claims import claims_of, gain
 
 
 def shifted(result: Comparison, contrast: str, by_seed: list[float]) -> Comparison:
@@ -26,8 +26,7 @@ def clear() -> Comparison:
 
 
 def against(result: Comparison, update: str, control: str) -> str:
-    table = result.summary(["sim_aou"]).to_dict("records")
-    return next(a for a in contrasts(table, update) if a.control == control).verdict
+    return next(a for a in contrasts(claims_of(result), update) if a.called == control).verdict
 
 
 def test_three_sentences(clear: Comparison):

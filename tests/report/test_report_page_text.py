@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from figures import synthetic
 
-from iclmech._base import ICLMechError, from_ascii_json, to_ascii_json
-from iclmech.experiments import CompareConfig, Comparison
+from iclmech._base import ICLMechError, to_ascii_json
+from iclmech.experiments import CompareRequest, Comparison, command_of, contrast_title
 from iclmech.report import report_html, write_report
 from iclmech.report._attention_pane import attention_payload
 from iclmech.report._escape import script_json
-from iclmech.report._provenance import command
-from iclmech.report._tables import contrast_name, tables
+from iclmech.report._tables import tables
 
 
 class Outline(HTMLParser):
@@ -117,7 +116,7 @@ def test_results_without_examples_or_values_make_a_page(tmp_path: Path):
 
 
 def test_something_else_is_refused(tmp_path: Path):
-    with pytest.raises(ICLMechError, match="Comparison"):
+    with pytest.raises(ICLMechError, match="expected a result"):
         write_report({"a": 1}, tmp_path / "x.html")  # type: ignore[arg-type]  # on purpose
     assert not (tmp_path / "x.html").exists()
 
@@ -138,24 +137,30 @@ def test_attention_is_kept_within_the_budget_and_says_what_is_left_out():
     assert (strength > weakest).sum() == len(small["heads"]) - 1
 
 
+def asked(result: Comparison, **changes: object) -> Comparison:
+    """The same result with another request in its provenance."""
+    again = Comparison(result.means.copy())
+    request = CompareRequest(updates=("gd", "lcgd"), seeds=3)
+    return again.with_provenance(request={**request.record(), **changes})
+
+
 def test_the_command_is_one_that_the_command_line_reads(result: Comparison):
-    words = shlex.split(command(result.provenance) or "")
+    words = shlex.split(command_of(asked(result)) or "")
     assert words[:2] == ["iclmech", "compare"]
-    fields = set(CompareConfig.__dataclass_fields__) | {"out"}
+    fields = set(CompareRequest.__dataclass_fields__) | {"out"}
     assert {w.removeprefix("--").replace("-", "_") for w in words if w.startswith("--")} <= fields
     assert words[words.index("--updates") + 1] == "gd,lcgd"
 
 
 def test_the_command_names_what_is_not_usual_and_quotes_it(result: Comparison):
-    origin = result.provenance | {"task": {"name": "my data; rm -rf ~"}}
-    origin["plan"] = origin["plan"] | {
+    changes = {
         "separator": "\n\n",
         "match_positions": True,
-        "lr": {"gd": [0.1], "lcgd": [0.1]},
+        "lr": 0.1,
         "controls": ["untrained"],
+        "task": "my data; rm -rf ~",
     }
-    written = command(origin) or ""
-    words = shlex.split(written)
+    words = shlex.split(command_of(asked(result, **changes)) or "")
     assert words[words.index("--task") + 1] == "my data; rm -rf ~"
     assert words[words.index("--separator") + 1] == "\\n\\n"
     assert words[words.index("--lr") + 1] == "0.1"
@@ -163,13 +168,20 @@ def test_the_command_names_what_is_not_usual_and_quotes_it(result: Comparison):
     assert "--match-positions" in words
 
 
-@pytest.mark.parametrize(
-    "change", [{"metrics": ["mine"]}, {"seeds": [3, 5]}, {"position": "function"}, {"lr": {"gd": [0.1], "lcgd": [0.2]}}]
-)
+@pytest.mark.parametrize("change", [{"metrics": ["mine=custom:0a"]}, {"position": "custom:unhashed"}, {"n_qeries": 3}])
 def test_no_command_is_invented_for_what_only_python_can_do(result: Comparison, change: dict):
-    origin = from_ascii_json(to_ascii_json(result.provenance))
-    origin["plan"] |= change
-    assert command(origin) is None
+    assert command_of(asked(result, **change)) is None
+
+
+def test_files_from_before_requests_have_a_command_too(result: Comparison, tmp_path: Path):
+    means = result.means.copy()
+    origin = {name: value for name, value in result.provenance.items() if name != "request"}
+    means.attrs["provenance"] = to_ascii_json(origin)
+    again = Comparison.load(Comparison(means).save(tmp_path / "old.nc"))
+    words = shlex.split(command_of(again) or "")
+    assert words[words.index("--seeds") + 1] == "3"
+    assert words[words.index("--k") + 1] == "32"
+    assert "--lr" not in words
 
 
 @pytest.mark.parametrize(
@@ -182,8 +194,8 @@ def test_no_command_is_invented_for_what_only_python_can_do(result: Comparison, 
         ("gd - icl:reordered", "GD − ICL, reordered (ceiling)"),
     ],
 )
-def test_differences_have_readable_names(name: str, shown: str):
-    assert contrast_name(name) == shown
+def test_differences_have_readable_names(name: str, shown: str, result: Comparison):
+    assert contrast_title(result.roster.contrasts[name]) == shown
 
 
 @pytest.mark.parametrize(("task", "said"), [("mini/sentiment", False), ("sst2", True)])

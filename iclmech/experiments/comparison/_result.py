@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -49,7 +49,7 @@ class Comparison(Result):
         super().__init__(dict(zip(self.group_names, parts, strict=True)))
 
     @classmethod
-    def opened(cls, groups: dict[str, xr.Dataset], kind: str) -> Self:
+    def opened(cls, groups: dict[str, xr.Dataset], kind: str) -> Comparison:
         """A comparison from the groups of a file."""
         result = cls(*(groups.get(name) for name in cls.group_names))  # type: ignore[arg-type]  # the first is always there
         if "plan" in result.provenance and "request" not in result.provenance:
