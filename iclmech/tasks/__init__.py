@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._load import list_tasks as list_tasks, load_task as load_task
+from ._load import list_tasks as list_tasks, load_task as load_task, task_table as task_table
 from ._presets import DEUTCH2024 as DEUTCH2024, PRESETS as PRESETS, Preset as Preset
 from ._prompt_set import (
     Context as Context,
@@ -15,5 +15,6 @@ from ._prompt_set import (
 from ._prompts import build_prompts as build_prompts
 from ._records import Example as Example
 from ._select import Selection as Selection
+from ._sources import SOURCES as SOURCES, TaskCard as TaskCard, TaskSource as TaskSource
 from ._task import Task as Task
 from ._tokens import EOS_SEPARATOR as EOS_SEPARATOR, PieceTokenizer as PieceTokenizer
