@@ -19,11 +19,11 @@ from ._datasets import dataset_splits, hub_splits
 from ._files import local_splits
 from ._presets import PRESETS, Preset
 from ._task import Task
-from ._word_tasks import word_task, word_task_names
+from ._word_tasks import word_pairs, word_task, word_task_names
 
 
 class TaskCard(NamedTuple):
-    """What a listing says of a task. `label_words` is empty where answers are free text, or the words are the data's."""
+    """What a listing says of a task. `label_words` is empty where answers are free text."""
 
     description: str
     label_words: list[str]
@@ -39,7 +39,7 @@ class TaskSource:
         load: `load(name, data, /, *, test, columns, **options) -> Task`; the options are those of `Task.from_records`, `name`
             (how the task is called in results) among them.
         needs: what the user has to bring, in words; `"nothing"` where the data are shipped.
-        card: `card(name)` tells of a task whose data may not be there; without it the task is loaded and asked.
+        card: `card(name)` tells of a task without its data; where there is none, the task is loaded and asked.
     """
 
     name: str
@@ -81,6 +81,13 @@ def _mini(name: str, data: Any = None, /, *, test: Any = None, columns: Any = No
     return Task.from_records(spec.train, spec.test, **{"name": name, **own, **options})
 
 
+def _mini_card(name: str) -> TaskCard:
+    from iclmech.mini import mini_task_spec
+
+    spec = mini_task_spec(name)
+    return TaskCard(spec.description, list(spec.label_words))
+
+
 def _words(name: str, data: Any = None, /, *, test: Any = None, columns: Any = None, **options: Any) -> Task:
     _refuse_data(name, data)
     return word_task(name, **options)
@@ -119,8 +126,8 @@ def _preset_card(name: str) -> TaskCard:
 
 
 SOURCES: dict[str, TaskSource] = {
-    "mini": TaskSource("mini", _mini_names, _mini),
-    "words": TaskSource("words", word_task_names, _words),
+    "mini": TaskSource("mini", _mini_names, _mini, card=_mini_card),
+    "words": TaskSource("words", word_task_names, _words, card=lambda name: TaskCard(word_pairs(name).description, [])),
     "published": TaskSource(
         "published", lambda: list(PRESETS), _published, "records: data='directory', or the hub", _preset_card
     ),
