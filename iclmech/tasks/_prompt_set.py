@@ -127,11 +127,20 @@ class PromptSet:
         return replace(self, contexts=list(contexts), k=k, meta={**self.meta, **meta})
 
     def reordered(self, seed: int = 0) -> PromptSet:
-        """The same demonstrations of every context in another order, shared by ICL and update."""
+        """The same demonstrations of every context in another order, shared by ICL and update.
+
+        Args:
+            seed: draws the order.
+        """
         return self.with_contexts(_controls.reordered(self.contexts, seed), control="reordered", control_seed=seed)
 
     def with_shuffled_labels(self, seed: int = 0) -> PromptSet:
-        """Labels permuted among the demonstrations of every context; differs from before wherever it can."""
+        """Labels, or answers in free text, permuted among the demonstrations of every context; differs wherever it can.
+
+        Args:
+            seed: draws the permutation. One permutation of few classes keeps or inverts most of the mapping by luck:
+                `with_permuted_labels` has several that do not.
+        """
         made = _controls.with_shuffled_labels(self.contexts, seed)
         return self.with_contexts(made, control="shuffled_labels", control_seed=seed)
 
@@ -181,8 +190,11 @@ class PromptSet:
     def with_demonstrations_of(self, other: PromptSet) -> PromptSet:
         """The demonstrations of another task, with its label words, before these queries.
 
-        `other` is built with the same model. Its demonstrations keep its own label words; `contexts[c].label_words`, and so
-        the scoring of queries, stay those of this set. As many whole demonstrations as the window takes.
+        Its demonstrations keep its own label words or answers; `contexts[c].label_words`, and so the scoring of queries, stay
+        those of this set. As many whole demonstrations as the window takes.
+
+        Args:
+            other: built with the same model. It may have label words where this set has free text, and the reverse.
 
         Raises:
             PromptError: another BOS, that is another tokenizer.
@@ -197,8 +209,13 @@ class PromptSet:
     def with_unrelated_text(self, seed: int = 0, source: PromptSet | None = None) -> PromptSet:
         """Contexts of exactly the same lengths, of text without template, labels and separators; no demonstrations.
 
-        The text is that of `source` (built from another task with the same model), or, without it, this set's own text
-        tokens in random order.
+        Args:
+            seed: draws texts, or the order of tokens.
+            source: prompts of another task with the same model, whose texts are used; without them this set's own text
+                tokens in random order.
+
+        Raises:
+            PromptError: the source has no demonstrations.
         """
         sources = self.contexts if source is None else source.contexts
         made = _controls.with_unrelated_text(self.contexts, sources, seed, shuffle=source is None)
@@ -206,10 +223,15 @@ class PromptSet:
         return self._reading(prompts, {} if source is None else source.token_strings)
 
     def with_label_words(self, model: Any, label_words: Sequence[str]) -> PromptSet:
-        """The same prompts under other label words, given in the order of the old ones; `model` as in `build_prompts`.
+        """The same prompts under other label words.
+
+        Args:
+            model: as in `build_prompts`.
+            label_words: in the order of the old ones.
 
         Raises:
-            PromptError: another number of words, words that cannot be told apart, or a context that outgrows the window.
+            PromptError: another number of words (answers in free text have none), words that cannot be told apart, or a
+                context that outgrows the window.
         """
         tokenizer = PieceTokenizer.of(model)
         made = _controls.with_label_words(self.contexts, label_words, tokenizer)
