@@ -51,6 +51,14 @@ def test_the_table_names_every_task_once_in_the_order_of_the_list() -> None:
     assert table.loc["mini/topic", "what"] == MINI_TASKS["mini/topic"].description
 
 
+def test_a_listing_loads_no_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any, **__: Any) -> Task:
+        raise AssertionError("records were loaded")
+
+    monkeypatch.setattr(Task, "from_records", load)
+    assert len(task_table()) == len(list_tasks())
+
+
 def test_a_card_is_asked_instead_of_the_data() -> None:
     def load(*_: Any, **__: Any) -> Task:
         raise AssertionError("no data here")
