@@ -9,6 +9,7 @@ import numpy as np
 
 from iclmech._base import PromptError, np_rng
 
+from ._label_permutations import permuted_labels
 from ._label_tokens import encode_labels
 from ._prompt_parts import Context, Demonstration, Span
 from ._tokens import PieceTokenizer
@@ -44,6 +45,21 @@ def with_shuffled_labels(contexts: Sequence[Context], seed: int) -> list[Context
         order = _another_order(np_rng(seed, f"shuffled labels {c}"), [d.label_word for d in old])
         answers = [(old[i].label, old[i].label_word, old[i].tokens[slice(*old[i].label_span)]) for i in order]
         made.append(context.with_demonstrations([d.relabelled(*a) for d, a in zip(old, answers, strict=True)]))
+    return made
+
+
+def with_permuted_labels(contexts: Sequence[Context], n: int, seed: int) -> list[list[Context]]:
+    """`n` times all contexts, with labels permuted in each as `permuted_labels` does; answers in free text are moved whole."""
+    made: list[list[Context]] = [[] for _ in range(n)]
+    for c, context in enumerate(contexts):
+        old = context.demonstrations
+        words = [d.label_word for d in old]
+        answers = {d.label_word: (d.label, d.label_word, d.tokens[slice(*d.label_span)]) for d in old}
+        free_text = any(d.label is None for d in old)
+        draws = permuted_labels(words, n, seed, stream=f"context {c}", derange=free_text)
+        for one, drawn in zip(made, draws, strict=True):
+            new = [d.relabelled(*answers[word]) for d, word in zip(old, drawn, strict=True)]
+            one.append(context.with_demonstrations(new))
     return made
 
 

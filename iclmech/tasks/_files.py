@@ -146,3 +146,26 @@ def split_rows(rows: Rows, share: float) -> tuple[Rows, Rows]:
     parts = (sorted(order[n_test:]), sorted(order[:n_test]))
     train, test = (Rows(rows.where, [rows.records[i] for i in part], rows.unit, rows.all_text) for part in parts)
     return train, test
+
+
+def local_splits(path: Path, test: Any = None) -> tuple[Rows, Rows]:
+    """Train and test rows of a directory, or of one file with `test` another file or the share to keep for queries.
+
+    Raises:
+        TaskError: no such file, or one file without `test`.
+    """
+    if path.is_dir():
+        return read_directory(path)
+    if not path.is_file() and path.suffix not in SUFFIXES:
+        raise TaskError(
+            f"data={str(path)!r}: no such directory; expected one with train.jsonl and test.jsonl. Check the path."
+        )
+    rows = read_rows(path)
+    if isinstance(test, float):
+        return split_rows(rows, test)
+    if not isinstance(test, str | Path):
+        raise TaskError(
+            f"{path}: one file, and demonstrations and queries must come from different records. "
+            "Give test='another file', or the share to keep for queries, test=0.5."
+        )
+    return rows, read_rows(test)

@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iclmech._base import TaskError
 
-from ._datasets import dataset_splits, hub_splits
-from ._files import SUFFIXES, read_directory, read_rows, split_rows
-from ._presets import PRESETS, Preset
+from ._datasets import hub_splits
+from ._files import SUFFIXES, local_splits, read_directory
+from ._presets import PRESETS
 from ._records import Rows, infer_label_names
+from ._sources import SOURCES, source_of
 from ._task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OPTIONS = ("template", "label_words", "label_names", "target_field", "separator", "description", "label_pool", "name")
 
 
 def list_tasks() -> list[str]:
-    """Names that `load_task` knows: the shipped `mini/` tasks first, then the published ones, which need data."""
-    from iclmech.mini import MINI_TASKS
+    """Names that `load_task` knows: the shipped `mini/` and `words/` tasks first, then the published ones, which need data.
 
-    return [*MINI_TASKS, *PRESETS]
+    >>> "words/plural" in list_tasks()
+    True
+    """
+    return [name for source in SOURCES.values() for name in source.names()]
+
+
+def task_table() -> pd.DataFrame:
+    """What `list_tasks` names: a row a task, with the columns source, what, label words, and needs.
+
+    `label words` reads "free text" where each input has an answer of its own.
+
+    >>> task_table().loc["words/opposite", "label words"]
+    'free text'
+    """
+    import pandas as pd
+
+    rows = {}
+    for source in SOURCES.values():
+        for name in source.names():
+            card = source.describe(name)
+            words = ", ".join(card.label_words) or "free text"
+            rows[name] = {"source": source.name, "what": card.description, "label words": words, "needs": source.needs}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
 
 
 def load_task(
@@ -40,7 +65,7 @@ def load_task(
     Args:
         name_or_path: one of
 
-            * a shipped task, `"mini/sentiment"`;
+            * a shipped task, `"mini/sentiment"` or `"words/plural"`;
             * a published one, `"sst2"`, with its template and label words; the records come from `data`, or else from the hub;
             * a directory with `train` and `test` as .jsonl, .csv or .parquet, and perhaps a `task.json` with any of
               template, label_words, label_names, target_field, separator, description, label_pool, name;
@@ -56,94 +81,60 @@ def load_task(
 
     Raises:
         TaskError: an unknown name, unreachable data, or a bad record (with file and line).
+
+    >>> task = load_task("words/plural")
+    >>> task.kind, task.answer(task.train[0])
+    ('free text', 'babies')
     """
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise TaskError(f"load_task got the options {unknown}; expected some of {list(_OPTIONS)}.")
     options = {key: value for key, value in options.items() if value is not None}
     name = str(name_or_path)
-    if name.startswith("mini/"):
-        return _mini(name, data, options)
-    if name in PRESETS:
-        return _preset(name, data, test, columns, options)
+    source = source_of(name)
+    if source is not None:
+        return source.load(name, data, test=test, columns=columns, **options)
+    if _family(name):
+        raise _unknown(name)
     if data is not None:
         raise TaskError(
-            f"got data={data!r} for {name!r}, which is not a published task; expected one of {list(PRESETS)}."
+            f"got data={data!r} for {name!r}, which is not a published task; expected one of {list(PRESETS)}.{_meant(name)}"
         )
     path = Path(name_or_path)
     if path.is_dir():
         train, held, own = *read_directory(path), _task_json(path)
         return _inferred(train, held, {"name": path.resolve().name, **own, **options})
     if path.is_file() or path.suffix in SUFFIXES:
-        return _inferred(*_files(path, test), {"name": path.stem, **options})
-    if name.count("/") == 1 and not name.startswith((".", "~", "/")):
-        splits = {"train": "train", "test": str(test or "test")}
-        return _inferred(*hub_splits(name, config, splits, columns), {"name": name, **options})
-    close = difflib.get_close_matches(name, list_tasks(), 3, 0.5)
-    meant = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise TaskError(
-        f"got {name!r}; expected one of {list_tasks()}, a directory or file with records, or a hub data set 'owner/name'.{meant}"
-    )
+        return _inferred(*local_splits(path, test), {"name": path.stem, **options})
+    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+        raise _unknown(name)
+    splits = {"train": "train", "test": str(test or "test")}
+    try:
+        train, held = hub_splits(name, config, splits, columns)
+    except TaskError as error:
+        raise TaskError(f"{error}{_meant(name)}") from error
+    return _inferred(train, held, {"name": name, **options})
 
 
-def _mini(name: str, data: Any, options: Mapping[str, Any]) -> Task:
-    from iclmech.mini import MINI_TASKS, mini_task_spec
-
-    if name not in MINI_TASKS:
-        raise TaskError(f"got {name!r}; the shipped tasks are {list(MINI_TASKS)}.")
-    if data is not None:
-        raise TaskError(f"got data={data!r} for the shipped task {name!r}, which brings its own; leave data out.")
-    spec = mini_task_spec(name)
-    own = {key: getattr(spec, key) for key in ("template", "label_words", "label_names", "description", "label_pool")}
-    return Task.from_records(spec.train, spec.test, **{"name": name, **own, **options})
+def _family(name: str) -> list[str]:
+    """The known names that share the part before the slash."""
+    return [known for known in list_tasks() if "/" in name and known.startswith(name.partition("/")[0] + "/")]
 
 
-def _preset(name: str, data: Any, test: Any, columns: Mapping[str, str] | None, options: dict[str, Any]) -> Task:
-    preset = PRESETS[name]
-    if data is None:
-        splits = {"train": preset.train, "test": preset.test}
-        train, held = hub_splits(preset.hub, preset.config, splits, columns or preset.columns)
-    elif isinstance(data, str | Path):
-        train, held = _local(Path(data), test)
-    else:
-        train, held = dataset_splits(data, test, preset.columns if columns is None else columns, name)
-    kwargs = {"name": name, "template": preset.template, "description": preset.description, **options}
-    kwargs["label_words"] = _preset_words(preset, options.get("label_words"))
-    return Task.from_records(train, held, **kwargs)
+def _unknown(name: str) -> TaskError:
+    """The error for a name that nothing answers to. Where a known one is close it is named, else all are."""
+    family = _family(name)
+    others = "" if family else ", a directory or file with records, or a hub data set 'owner/name'"
+    meant = _meant(name)
+    known = f"one of the names in list_tasks(){others}" if meant else f"one of {family or list_tasks()}{others}"
+    return TaskError(f"got {name!r}; expected {known}.{meant}")
 
 
-def _preset_words(preset: Preset, words: Sequence[str] | Mapping[str, str] | None) -> Mapping[str, str]:
-    """{label name: word}; a list given by the user takes the place of the preset's words, in their order."""
-    if words is None or isinstance(words, Mapping):
-        return preset.words if words is None else words
-    own = list(dict.fromkeys(preset.words.values()))
-    if isinstance(words, str) or len(words) != len(own):
-        raise TaskError(
-            f"got label_words={words!r}; expected {len(own)} words in the place of {own}, or {{name: word}}."
-        )
-    return {name: words[own.index(word)] for name, word in preset.words.items()}
-
-
-def _local(path: Path, test: Any) -> tuple[Rows, Rows]:
-    if path.is_dir():
-        return read_directory(path)
-    if path.is_file() or path.suffix in SUFFIXES:
-        return _files(path, test)
-    raise TaskError(
-        f"data={str(path)!r}: no such directory; expected one with train.jsonl and test.jsonl. Check the path."
-    )
-
-
-def _files(path: Path, test: Any) -> tuple[Rows, Rows]:
-    rows = read_rows(path)
-    if isinstance(test, float):
-        return split_rows(rows, test)
-    if not isinstance(test, str | Path):
-        raise TaskError(
-            f"{path}: one file, and demonstrations and queries must come from different records. "
-            "Give test='another file', or the share to keep for queries, test=0.5."
-        )
-    return rows, read_rows(test)
+def _meant(name: str) -> str:
+    """A question with the nearest names, compared by what stands after the slash, or nothing."""
+    ends = {known.rpartition("/")[2]: known for known in _family(name) or list_tasks()}
+    close = [ends[end] for end in difflib.get_close_matches(name.rpartition("/")[2], ends, 3, 0.6)]
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def _task_json(directory: Path) -> dict[str, Any]:

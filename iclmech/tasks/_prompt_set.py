@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from iclmech._base import PromptError, digest
 
 from . import _controls
 from ._html import prompt_html
+from ._label_permutations import share_kept
 from ._prompt_parts import (
     Context as Context,
     Demonstration as Demonstration,
@@ -21,13 +22,47 @@ from ._tokens import PieceTokenizer
 from ._window import context_room
 
 
+class LabelPermutations(NamedTuple):
+    """Prompt sets with permuted labels; no labelling is in two of the lists, as far as there are so many.
+
+    Attributes:
+        context: the baseline of the states under ICL.
+        update: the baseline of the states after an update.
+        outside: in neither.
+    """
+
+    context: list[PromptSet]
+    update: list[PromptSet]
+    outside: list[PromptSet]
+
+
 @dataclass(frozen=True, repr=False)
 class PromptSet:
-    """Contexts, and queries that each belong to one of them.
+    """Contexts, and queries that each belong to one of them. Made by `build_prompts`; never changed, only copied.
 
-    `dropped` counts what the window took: `"queries"` and `"demonstrations"` too long for it, `"cut"` demonstrations
-    (`k_requested - k`) that did not fit in number. `meta` holds how the set was built (JSON-serialisable), with the
-    user's notes in `meta["notes"]`. `token_strings` says how each token id that occurs here reads.
+    Attributes:
+        contexts, queries: what stands before a query, and the queries.
+        bos: id of the token that starts every sequence.
+        task: its name.
+        k, k_requested: demonstrations in each context, and how many were asked for.
+        seed: the one they were drawn with.
+        dropped: what the window took: `"queries"` and `"demonstrations"` too long for it, `"cut"` demonstrations
+            (`k_requested - k`) that did not fit in number.
+        n_ctx: tokens in the window, or None where it has no end.
+        meta: how the set was built (JSON-serialisable), with the notes for the user in `meta["notes"]`.
+        token_strings: how each token id that occurs here reads.
+
+    Example:
+        >>> from iclmech.tasks import PieceTokenizer, build_prompts, load_task
+        >>> letters = PieceTokenizer(lambda text: list(text.encode()), bos=256, read=chr)
+        >>> prompts = build_prompts(letters, load_task("words/first-letter"), k=3, n_queries=2)
+        >>> prompts
+        PromptSet(task='words/first-letter', k=3, contexts=1, queries=2, context_tokens=46..46, seed=0)
+        >>> [(d.text, d.label_word) for d in prompts.demonstrations]
+        [('igloo', 'i'), ('uncle', 'u'), ('jewel', 'j')]
+        >>> one, other = prompts.with_permuted_labels(seed=0, n=2)
+        >>> [(d.text, d.label_word) for d in one.demonstrations], one.meta["share_kept"]
+        ([('igloo', 'j'), ('uncle', 'i'), ('jewel', 'u')], [0.0])
     """
 
     contexts: list[Context]
@@ -41,6 +76,11 @@ class PromptSet:
     n_ctx: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     token_strings: dict[int, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def labels(self) -> list[int | None]:
+        """For each query the index of its label word, or None where its answer is free text."""
+        return [query.label for query in self.queries]
 
     @property
     def demonstrations(self) -> list[Demonstration]:
@@ -87,19 +127,74 @@ class PromptSet:
         return replace(self, contexts=list(contexts), k=k, meta={**self.meta, **meta})
 
     def reordered(self, seed: int = 0) -> PromptSet:
-        """The same demonstrations of every context in another order, shared by ICL and update."""
+        """The same demonstrations of every context in another order, shared by ICL and update.
+
+        Args:
+            seed: draws the order.
+        """
         return self.with_contexts(_controls.reordered(self.contexts, seed), control="reordered", control_seed=seed)
 
     def with_shuffled_labels(self, seed: int = 0) -> PromptSet:
-        """Labels permuted among the demonstrations of every context; differs from before wherever it can."""
+        """Labels, or answers in free text, permuted among the demonstrations of every context; differs wherever it can.
+
+        Args:
+            seed: draws the permutation. One permutation of few classes keeps or inverts most of the mapping by luck:
+                `with_permuted_labels` has several that do not.
+        """
         made = _controls.with_shuffled_labels(self.contexts, seed)
         return self.with_contexts(made, control="shuffled_labels", control_seed=seed)
+
+    def with_permuted_labels(self, seed: int = 0, n: int = 4) -> list[PromptSet]:
+        """Several labellings of the same demonstrations, each about as wrong as the others.
+
+        They are different, none is the true one, as far as the demonstrations have so many; the first ones of a larger `n` are
+        those of a smaller one. Of classes every draw keeps the share that chance would, nearly exactly; answers in free text
+        that all differ change places in one cycle, so that none is kept. `meta["share_kept"]` has the share of each context.
+
+        Args:
+            seed: draws the labellings; those of another seed are independent.
+            n: how many.
+
+        Returns:
+            `n` prompt sets with these queries.
+
+        Raises:
+            PromptError: `n` is not positive.
+
+        Source:
+            `permuted_labels`. `with_shuffled_labels` is one permutation of any kind.
+        """
+        if n < 1:
+            raise PromptError(f"got n={n}; expected 1 labelling or more.")
+        made = []
+        for i, contexts in enumerate(_controls.with_permuted_labels(self.contexts, n, seed)):
+            kept = [
+                share_kept([d.label_word for d in old.demonstrations], [d.label_word for d in new.demonstrations])
+                for old, new in zip(self.contexts, contexts, strict=True)
+            ]
+            meta = {"control": "permuted_labels", "control_seed": seed, "permutation": i, "share_kept": kept}
+            made.append(self.with_contexts(contexts, **meta))
+        return made
+
+    def label_permutations(self, seed: int = 0, baseline: int = 4, outside: int = 2) -> LabelPermutations:
+        """The labellings that the label-specific similarity needs: three sets without a common member.
+
+        Args:
+            seed: as in `with_permuted_labels`.
+            baseline: labellings whose mean is taken off, for the context and for the update each.
+            outside: labellings compared in the place of the true one.
+        """
+        made = self.with_permuted_labels(seed, 2 * baseline + outside)
+        return LabelPermutations(made[:baseline], made[baseline : 2 * baseline], made[2 * baseline :])
 
     def with_demonstrations_of(self, other: PromptSet) -> PromptSet:
         """The demonstrations of another task, with its label words, before these queries.
 
-        `other` is built with the same model. Its demonstrations keep its own label words; `contexts[c].label_words`, and so
-        the scoring of queries, stay those of this set. As many whole demonstrations as the window takes.
+        Its demonstrations keep its own label words or answers; `contexts[c].label_words`, and so the scoring of queries, stay
+        those of this set. As many whole demonstrations as the window takes.
+
+        Args:
+            other: built with the same model. It may have label words where this set has free text, and the reverse.
 
         Raises:
             PromptError: another BOS, that is another tokenizer.
@@ -114,8 +209,13 @@ class PromptSet:
     def with_unrelated_text(self, seed: int = 0, source: PromptSet | None = None) -> PromptSet:
         """Contexts of exactly the same lengths, of text without template, labels and separators; no demonstrations.
 
-        The text is that of `source` (built from another task with the same model), or, without it, this set's own text
-        tokens in random order.
+        Args:
+            seed: draws texts, or the order of tokens.
+            source: prompts of another task with the same model, whose texts are used; without them this set's own text
+                tokens in random order.
+
+        Raises:
+            PromptError: the source has no demonstrations.
         """
         sources = self.contexts if source is None else source.contexts
         made = _controls.with_unrelated_text(self.contexts, sources, seed, shuffle=source is None)
@@ -123,10 +223,15 @@ class PromptSet:
         return self._reading(prompts, {} if source is None else source.token_strings)
 
     def with_label_words(self, model: Any, label_words: Sequence[str]) -> PromptSet:
-        """The same prompts under other label words, given in the order of the old ones; `model` as in `build_prompts`.
+        """The same prompts under other label words.
+
+        Args:
+            model: as in `build_prompts`.
+            label_words: in the order of the old ones.
 
         Raises:
-            PromptError: another number of words, words that cannot be told apart, or a context that outgrows the window.
+            PromptError: another number of words (answers in free text have none), words that cannot be told apart, or a
+                context that outgrows the window.
         """
         tokenizer = PieceTokenizer.of(model)
         made = _controls.with_label_words(self.contexts, label_words, tokenizer)

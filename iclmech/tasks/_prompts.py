@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal, get_args
 
 from iclmech._base import ICLMechWarning, PromptError, np_rng
 
-from ._label_tokens import encode_labels, shared_start
-from ._prompt_parts import Context, Demonstration, Query, Span
+from ._prompt_build import PromptBuild
+from ._prompt_parts import Context, Query
 from ._prompt_set import PromptSet
-from ._records import Example
-from ._select import Selection, select
+from ._select import Choose, Selection, Selector, selection_name
 from ._task import Task
-from ._template import template as parse_template
 from ._tokens import PieceTokenizer
-from ._window import context_room, fitting, query_cost
 
 
 def build_prompts(
@@ -30,7 +25,7 @@ def build_prompts(
     n_contexts: int = 1,
     *,
     separator: str | None = None,
-    selection: Selection = "random",
+    selection: Selection | Selector | Choose = "random",
     query_seed: int = 0,
     queries_from: Literal["test", "train"] = "test",
     max_share: float = 0.5,
@@ -55,7 +50,8 @@ def build_prompts(
         seed: draws the demonstrations (and label words, where the task redraws them). Context c depends on (seed, c) only.
         n_contexts: number of demonstration sets.
         separator: after each demonstration; None is the task's own, `"<eos>"` the end-of-text token, `""` nothing.
-        selection: `"random"`, or `"balanced"`: as many of each class as can be, in random order.
+        selection: `"random"`; `"balanced"`: as many of each class as can be, in random order; or a `Selector`, which chooses
+            demonstrations for each query, so that every query has a context of its own.
         query_seed: draws the queries, which thus are the same for every `seed` and `k`.
         queries_from: `"train"` draws queries from training examples that are no demonstrations here (held out, to choose
             a learning rate on).
@@ -65,16 +61,36 @@ def build_prompts(
     Raises:
         PromptError: an argument out of range, label words that cannot be told apart, nothing to draw from, or a window too
             small for a single demonstration.
+
+    Example:
+        >>> from iclmech.tasks import PieceTokenizer, load_task
+        >>> letters = PieceTokenizer(lambda text: list(text.encode()), bos=256, read=chr)
+        >>> task = load_task("words/capitalise")
+        >>> prompts = build_prompts(letters, task, k=2, n_queries=3)
+        >>> bytes(prompts.sequence(0)[1:]).decode()
+        'Q: singer\\nA: Singer\\n\\nQ: mirror\\nA: Mirror\\n\\nQ: honey\\nA:'
+        >>> def same_letter(train, query, k, seed):
+        ...     return [row for row, example in enumerate(train) if example.text[0] == query.text[0]][:k]
+        >>> prompts = build_prompts(letters, task, k=1, n_queries=3, selection=same_letter)
+        >>> [(prompts.contexts[q.context].demonstrations[0].text, q.text) for q in prompts.queries]
+        [('harbor', 'honey'), ('basket', 'bridge'), ('desert', 'dragon')]
     """
     _check_arguments(k, n_queries, n_contexts, selection, queries_from, max_share)
     tokenizer = PieceTokenizer.of(model, n_ctx)
+    if not isinstance(selection, str):
+        n_contexts = min(n_queries, len(getattr(task, queries_from)))
     episode_seeds = [int(np_rng(seed, f"episode {c}").integers(2**31)) for c in range(n_contexts)]
-    build = _Build(tokenizer, task, task.separator if separator is None else separator, max_share)
+    build = PromptBuild(tokenizer, task, task.separator if separator is None else separator, max_share, selection)
     episodes = [task.episode(s) for s in episode_seeds]
-    chosen = [build.demonstrations(episode, k, seed, c, selection) for c, episode in enumerate(episodes)]
-    taken = {d.index for demonstrations in chosen for d in demonstrations} if queries_from == "train" else set()
-    queries = build.queries(episodes, n_queries, query_seed, queries_from, taken)
-    contexts = build.contexts(episodes, chosen, queries, k, seed, selection)
+    if isinstance(selection, str):
+        chosen = [build.demonstrations(episode, k, seed, c) for c, episode in enumerate(episodes)]
+        taken = {d.index for demonstrations in chosen for d in demonstrations} if queries_from == "train" else set()
+        queries = build.queries(episodes, n_queries, query_seed, queries_from, taken)
+    else:
+        queries = build.queries(episodes, n_queries, query_seed, queries_from, set(), at_least=1)
+        episodes, episode_seeds = episodes[: len(queries)], episode_seeds[: len(queries)]
+        chosen = build.retrieved(selection, episodes, queries, k, seed, queries_from)
+    contexts = build.contexts(episodes, chosen, queries, k, seed)
     notes = build.notes(k, n_queries, contexts, queries)
     if notes:
         warnings.warn(f"Prompts of task {task.name!r}: " + " ".join(notes), ICLMechWarning, stacklevel=2)
@@ -94,7 +110,7 @@ def build_prompts(
             "template": task.template,
             "separator": build.separator,
             "tokenizer": tokenizer.name,
-            "selection": selection,
+            "selection": selection_name(selection),
             "query_seed": query_seed,
             "queries_from": queries_from,
             "max_share": max_share,
@@ -106,7 +122,12 @@ def build_prompts(
 
 
 def _check_arguments(
-    k: int, n_queries: int, n_contexts: int, selection: str, queries_from: str, max_share: float
+    k: int,
+    n_queries: int,
+    n_contexts: int,
+    selection: str | Selector | Choose,
+    queries_from: str,
+    max_share: float,
 ) -> None:
     for name, value, least in (("k", k, 0), ("n_queries", n_queries, 1), ("n_contexts", n_contexts, 1)):
         if value < least:
@@ -115,8 +136,15 @@ def _check_arguments(
         raise PromptError(
             f"got n_contexts={n_contexts} for n_queries={n_queries}; expected at least one query per context."
         )
-    if selection not in get_args(Selection):
-        raise PromptError(f"got selection={selection!r}; expected one of {list(get_args(Selection))}.")
+    if isinstance(selection, str) and selection not in get_args(Selection):
+        raise PromptError(
+            f"got selection={selection!r}; expected one of {list(get_args(Selection))}, or an object with choose()."
+        )
+    if not isinstance(selection, str) and n_contexts != 1:
+        raise PromptError(
+            f"got n_contexts={n_contexts} with the selection {selection_name(selection)!r}, under which every query has a context "
+            "of its own; leave n_contexts out."
+        )
     if queries_from not in ("train", "test"):
         raise PromptError(f"got queries_from={queries_from!r}; expected 'test' or 'train'.")
     if not 0 < max_share <= 1:
@@ -128,168 +156,3 @@ def _all_tokens(contexts: Sequence[Context], queries: Sequence[Query]) -> list[i
     tokens |= {token for context in contexts for ids in context.label_tokens for token in ids}
     tokens |= {token for query in queries for token in (*query.tokens, *(query.target_tokens or ()))}
     return sorted(tokens)
-
-
-@dataclass
-class _Build:
-    """The steps of `build_prompts`, and what they had to leave out."""
-
-    tokenizer: PieceTokenizer
-    task: Task
-    separator: str
-    max_share: float
-    long_queries: set[int] = field(default_factory=set)
-    long_demonstrations: set[int] = field(default_factory=set)
-
-    @cached_property
-    def separator_tokens(self) -> list[int]:
-        return self.tokenizer.separator(self.separator)
-
-    @cached_property
-    def limit(self) -> int | None:
-        """The most tokens that one text may take beside BOS."""
-        return None if self.tokenizer.n_ctx is None else int((self.tokenizer.n_ctx - 1) * self.max_share)
-
-    @cached_property
-    def longest_label(self) -> int:
-        """Of all that an episode may draw, so that the limit for queries does not depend on the seed."""
-        words = [*self.task.label_words, *self.task.label_pool]
-        return max((len(self.tokenizer.label(word)) for word in words), default=0)
-
-    def _input(self, example: Example, place: str) -> tuple[list[int], tuple[Span, ...]]:
-        tokens, spans = parse_template(self.task.template).encode(example.fields, self.tokenizer)
-        if not tokens:
-            raise PromptError(
-                f"task {self.task.name!r}, {place}: the filled template {self.task.render(example)!r} has no tokens under "
-                f"{self.tokenizer.name}; expected at least one. Remove the record, or add words to the template."
-            )
-        return tokens, spans
-
-    def demonstration(self, task: Task, row: int) -> Demonstration:
-        """Row `row` of the training examples, not yet placed in a context."""
-        example = task.train[row]
-        tokens, spans = self._input(example, f"train example {row}")
-        word = task.answer(example)
-        answer = self.tokenizer.label(word)
-        if not answer:
-            raise PromptError(
-                f"task {task.name!r}, train example {row}: the answer {word!r} has no tokens; give another one."
-            )
-        start = 1 + len(tokens)
-        return Demonstration(
-            tokens=[self.tokenizer.bos, *tokens, *answer],
-            label_span=(start, start + len(answer)),
-            spans=(Span("bos", 0, 1), *(s.shifted(1) for s in spans), Span("label", start, start + len(answer))),
-            context_start=1,
-            text=example.text,
-            label=example.label,
-            label_word=word,
-            index=row,
-        )
-
-    def demonstrations(self, task: Task, k: int, seed: int, c: int, selection: Selection) -> list[Demonstration]:
-        """Up to k demonstrations for context c, none too long."""
-        if k and not task.train:
-            raise PromptError(f"task {task.name!r} has no training examples, and k={k}; give some, or k=0.")
-        if selection == "balanced" and not task.label_words:
-            raise PromptError(
-                f"task {task.name!r} has free-text answers, no classes to balance; use selection='random'."
-            )
-        made: dict[int, Demonstration] = {}
-
-        def usable(row: int) -> bool:
-            made[row] = self.demonstration(task, row)
-            fits = self.limit is None or len(made[row].tokens) - 1 + len(self.separator_tokens) <= self.limit
-            if not fits:
-                self.long_demonstrations.add(row)
-            return fits
-
-        rows = select([e.label for e in task.train], k, np_rng(seed, f"demonstrations {c}"), selection, usable)
-        return [made[row] for row in rows]
-
-    def queries(self, episodes: Sequence[Task], n: int, seed: int, split: str, taken: set[int]) -> list[Query]:
-        """Up to n queries, none too long, dealt out to the contexts in turn."""
-        rows = np_rng(seed, f"queries from {split}").permutation(len(getattr(self.task, split)))
-        made: list[Query] = []
-        for row in (int(r) for r in rows):
-            if len(made) == n:
-                break
-            if row in taken:
-                continue
-            context = len(made) % len(episodes)
-            query = self._query(episodes[context], split, row, context)
-            if self.limit is not None and query_cost(query, self.longest_label) > self.limit:
-                self.long_queries.add(row)
-            else:
-                made.append(query)
-        if len(made) < len(episodes):
-            raise PromptError(
-                f"task {self.task.name!r}: {len(made)} queries for {len(episodes)} contexts, out of {len(rows)} {split} examples of "
-                f"which {len(self.long_queries)} are too long (more than {self.limit} tokens with the answer) and {len(taken)} "
-                "serve as demonstrations. Give more or shorter examples, a larger window, or a larger max_share."
-            )
-        return made
-
-    def _query(self, task: Task, split: str, row: int, context: int) -> Query:
-        example = getattr(task, split)[row]
-        tokens, spans = self._input(example, f"{split} example {row}")
-        target = self.tokenizer.label(task.answer(example))
-        return Query(context, tokens, example.label, target, example.text, spans, row)
-
-    def contexts(
-        self,
-        episodes: Sequence[Task],
-        chosen: Sequence[list[Demonstration]],
-        queries: Sequence[Query],
-        k: int,
-        seed: int,
-        selection: Selection,
-    ) -> list[Context]:
-        """Join the demonstrations, the same number in every context, cut where the window ends."""
-        labels = {tuple(e.label_words): encode_labels(e.label_words, self.tokenizer) for e in episodes}
-        room = context_room(self.tokenizer.n_ctx, queries, [ids for tokens in labels.values() for ids in tokens])
-        kept = min(fitting(demonstrations, self.separator_tokens, room) for demonstrations in chosen)
-        if k and not kept:
-            raise PromptError(
-                f"task {self.task.name!r}: not a single demonstration fits into the window of {self.tokenizer.n_ctx} tokens of "
-                f"{self.tokenizer.name} beside the longest query (a text may take {self.limit}). Give shorter examples, a larger "
-                "window, another max_share, or k=0."
-            )
-        made = []
-        for c, (episode, demonstrations) in enumerate(zip(episodes, chosen, strict=True)):
-            order = range(kept)
-            if selection == "balanced":  # the rounds of the selection must not show
-                order = np_rng(seed, f"order {c}").permutation(kept)
-            made.append(
-                Context.of(
-                    [demonstrations[int(i)] for i in order],
-                    bos=self.tokenizer.bos,
-                    separator=self.separator_tokens,
-                    label_words=episode.label_words,
-                    label_tokens=labels[tuple(episode.label_words)],
-                )
-            )
-        return made
-
-    def notes(self, k: int, n_queries: int, contexts: Sequence[Context], queries: Sequence[Query]) -> list[str]:
-        """What the user must know, in sentences."""
-        starts = [note for c in contexts if (note := shared_start(c.label_words, c.label_tokens))]
-        notes = starts[:1]
-        if self.separator and not self.separator_tokens and k:
-            notes.append(
-                f"The separator {self.separator!r} has no tokens, so demonstrations follow each other directly."
-            )
-        window = f"the window of {self.tokenizer.n_ctx} tokens"
-        if self.long_queries or self.long_demonstrations:
-            notes.append(
-                f"{len(self.long_queries)} queries and {len(self.long_demonstrations)} demonstrations were dropped as too long: one "
-                f"text may take {self.limit} tokens of {window}."
-            )
-        kept = len(contexts[0].demonstrations)
-        if kept < k:
-            rows = len(self.task.train) - len(self.long_demonstrations)
-            why = f"the task has only {rows} usable training examples" if rows == kept else f"no more fit into {window}"
-            notes.append(f"{kept} of the {k} demonstrations asked for remain, in ICL and in every update: {why}.")
-        if len(queries) < n_queries:
-            notes.append(f"{len(queries)} of the {n_queries} queries asked for: there are no more usable examples.")
-        return notes

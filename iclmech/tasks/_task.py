@@ -30,6 +30,19 @@ class Task:
         label_names: the data's names of the classes, in the order of `label_words`.
         description: one sentence.
         label_pool: words from which `episode` redraws the label words; empty where it does not.
+
+    Raises:
+        TaskError: a bad template, label words that are not distinct, or an example without a right answer.
+
+    Example:
+        >>> train = [{"text": "superb", "label": 1}, {"text": "dull", "label": 0}]
+        >>> task = Task.from_records(train, train, "Review: {text}\\nSentiment:", ["negative", "positive"], "mine")
+        >>> task
+        Task('mine', train=2, test=2, template='Review: {text}\\nSentiment:', label_words=['negative', 'positive'])
+        >>> task.render(task.train[0]), task.answer(task.train[0])
+        ('Review: superb\\nSentiment:', 'positive')
+        >>> task.kind
+        'classification'
     """
 
     name: str
@@ -93,6 +106,9 @@ class Task:
         """This task with label words redrawn from `label_pool`; the task itself if it has no pool.
 
         A subclass may redraw texts as well; `train` and `test` must keep their lengths.
+
+        Args:
+            seed: draws the words.
         """
         if not self.label_pool:
             return self
@@ -127,6 +143,12 @@ class Task:
 
         Raises:
             TaskError: a bad record (with its number), template or label words.
+
+        Example:
+            >>> pairs = [{"word": "one", "twice": "two"}, {"word": "two", "twice": "four"}]
+            >>> task = Task.from_records(pairs[:1], pairs[1:], "{word} ->", target_field="twice", name="doubles")
+            >>> task.kind, task.label_words, task.answer(task.test[0])
+            ('free text', [], 'four')
         """
         if (label_words is None) == (target_field is None):
             raise TaskError(

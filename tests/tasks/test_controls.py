@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from iclmech._base import ICLMechWarning, PromptError
-from iclmech.tasks import Demonstration, PromptSet, Task, build_prompts
+from iclmech._base import ICLMechWarning, PromptError, np_rng
+from iclmech.tasks import Demonstration, PromptSet, Task, build_prompts, load_task
+from iclmech.tasks._word_tasks import word_pairs
 
 from .conftest import records
 from .test_prompts import covers, quiet, same_ids_in_context
@@ -76,6 +77,106 @@ def test_shuffled_free_text(bpe: Any) -> None:
     shuffled = made.with_shuffled_labels(0)
     sound(shuffled)
     assert sorted(d.label_word for d in shuffled.demonstrations) == sorted(d.label_word for d in made.demonstrations)
+
+
+def changed(new: Demonstration, old: Demonstration) -> bool:
+    return new.label_word != old.label_word
+
+
+def test_permuted_labels_move_whole_answers_and_keep_what_chance_would(bpe: Any, prompts: PromptSet) -> None:
+    draws = prompts.with_permuted_labels(5, n=6)
+    assert len({tuple(tuple(c.tokens) for c in made.contexts) for made in [*draws, prompts]}) == 7
+    for i, made in enumerate(draws):
+        sound(made)
+        assert made.queries == prompts.queries
+        assert (made.meta["control"], made.meta["control_seed"], made.meta["permutation"]) == ("permuted_labels", 5, i)
+        for new, old, kept in zip(made.contexts, prompts.contexts, made.meta["share_kept"], strict=True):
+            pairs = list(zip(new.demonstrations, old.demonstrations, strict=True))
+            counts = Counter(o.label for _, o in pairs)
+            assert Counter(n.label for n, _ in pairs) == counts
+            assert kept == 1 - sum(changed(n, o) for n, o in pairs) / 8
+            assert abs(kept * 8 - sum(count**2 for count in counts.values()) / 8) < 2
+            for n, o in pairs:
+                assert (n.text, n.tokens[: n.label_span[0]]) == (o.text, o.tokens[: o.label_span[0]])
+                assert n.label is not None
+                assert (
+                    bpe.decode(n.tokens[slice(*n.label_span)]) == " " + old.label_words[n.label] == " " + n.label_word
+                )
+
+
+def test_permuted_labels_are_reproducible_nested_and_drawn_apart_in_each_context(bpe: Any, task: Task) -> None:
+    prompts = build_prompts(bpe, task, k=8, n_queries=2, n_contexts=2)
+    twins = replace(prompts, contexts=[prompts.contexts[0]] * 2)
+    draws = twins.with_permuted_labels(1, n=4)
+    assert draws == twins.with_permuted_labels(1, n=4)
+    assert draws[:2] == twins.with_permuted_labels(1, n=2)
+    assert draws != twins.with_permuted_labels(2, n=4)
+    assert any(made.contexts[0] != made.contexts[1] for made in draws)
+    with pytest.raises(PromptError, match=r"got n=0; expected 1 labelling or more"):
+        twins.with_permuted_labels(n=0)
+
+
+def test_the_sets_of_the_label_specific_similarity_have_no_labelling_in_common(prompts: PromptSet) -> None:
+    plan = prompts.label_permutations(2, baseline=4, outside=2)
+    assert [len(part) for part in plan] == [4, 4, 2]
+    assert [*plan.context, *plan.update, *plan.outside] == prompts.with_permuted_labels(2, n=10)
+    for c in range(2):
+        assert len({tuple(made.contexts[c].tokens) for part in plan for made in part}) == 10
+
+
+def test_shuffled_labels_stay_what_they_were(prompts: PromptSet) -> None:
+    labels = [[d.label for d in c.demonstrations] for c in prompts.with_shuffled_labels(1).contexts]
+    expected = []
+    for c, context in enumerate(prompts.contexts):
+        old = [d.label for d in context.demonstrations]
+        generator = np_rng(1, f"shuffled labels {c}")
+        while (new := [old[int(i)] for i in generator.permutation(len(old))]) == old:
+            pass
+        expected.append(new)
+    assert labels == expected
+
+
+@pytest.fixture(scope="module")
+def words(bpe: Any) -> PromptSet:
+    return build_prompts(bpe, load_task("words/opposite"), k=6, n_queries=6, n_contexts=2)
+
+
+def test_controls_of_free_text(bpe: Any, words: PromptSet, prompts: PromptSet) -> None:
+    right = word_pairs("words/opposite").train
+    for made in (words.reordered(1), words.with_shuffled_labels(1), *words.with_permuted_labels(1, n=3)):
+        sound(made)
+        assert made.queries == words.queries
+        assert made.contexts != words.contexts
+        for new, old in zip(made.contexts, words.contexts, strict=True):
+            assert len(new.tokens) == len(old.tokens)
+            assert sorted(d.label_word for d in new.demonstrations) == sorted(d.label_word for d in old.demonstrations)
+            for d in new.demonstrations:
+                assert bpe.decode(d.tokens[slice(*d.label_span)]) == " " + d.label_word
+                assert (d.label_word == right[d.text]) or made.meta["control"] != "reordered"
+    for made in words.with_permuted_labels(1, n=3):
+        assert made.meta["share_kept"] == [0.0, 0.0]
+        assert all(d.label_word != right[d.text] for c in made.contexts for d in c.demonstrations)
+    for one, other in ((words, prompts), (prompts, words)):
+        made = one.with_demonstrations_of(other)
+        sound(made)
+        assert [key(d) for d in made.contexts[0].demonstrations] == [key(d) for d in other.contexts[0].demonstrations]
+        assert (made.queries, made.contexts[0].label_words) == (one.queries, one.contexts[0].label_words)
+        unrelated = one.with_unrelated_text(1, other)
+        sound(unrelated)
+        assert [len(c.tokens) for c in unrelated.contexts] == [len(c.tokens) for c in one.contexts]
+
+
+def test_what_free_text_cannot_have_is_refused_by_name(bpe: Any, words: PromptSet) -> None:
+    with pytest.raises(PromptError, match="A task with free-text answers has none to replace"):
+        words.with_label_words(bpe, ["a", "b"])
+    with pytest.raises(PromptError, match="has free-text answers, no classes to balance; use selection='random'"):
+        build_prompts(bpe, load_task("words/opposite"), k=2, n_queries=1, selection="balanced")
+
+
+def test_labels_of_queries(prompts: PromptSet, words: PromptSet, task: Task) -> None:
+    assert prompts.labels == [task.test[q.index].label for q in prompts.queries]
+    assert set(prompts.labels) == {0, 1}
+    assert words.labels == [None] * 6
 
 
 def test_demonstrations_of_another_task(bpe: Any, prompts: PromptSet, other: PromptSet) -> None:

@@ -129,7 +129,11 @@ def test_nothing_to_infer_label_words_from(tmp_path: Path) -> None:
     ("args", "kwargs", "message"),
     [
         (("sst3",), {}, r"got 'sst3'; .*Did you mean 'sst"),
-        (("mini/nothing",), {}, "got 'mini/nothing'; the shipped tasks are"),
+        (("mini/nothing",), {}, r"got 'mini/nothing'; expected one of \['mini/sentiment'"),
+        (("mini/sentimnet",), {}, r"got 'mini/sentimnet'.* Did you mean 'mini/sentiment'"),
+        (("words/plurals",), {}, r"got 'words/plurals'.* Did you mean 'words/plural'\?$"),
+        (("plural",), {}, r"got 'plural'.* Did you mean 'words/plural'\?$"),
+        (("words/plural", "dir"), {}, "brings its own; leave data out"),
         (("mini/sentiment", "dir"), {}, "brings its own; leave data out"),
         (("sst2", "no/such/dir"), {}, "no such directory; expected one with train.jsonl"),
         (("elsewhere", "dir"), {}, "which is not a published task"),
@@ -194,3 +198,5 @@ def test_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(TaskError, match=r"could not fetch 'stanfordnlp/sst2'.*no route.*data='directory with"):
         load_task("sst2")
+    with pytest.raises(TaskError, match=r"could not fetch 'word/plural'.* Did you mean 'words/plural'\?$"):
+        load_task("word/plural")

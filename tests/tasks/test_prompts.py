@@ -361,3 +361,15 @@ def test_reprs(bpe: Any, task: Task) -> None:
     assert "</textarea" not in html
     assert "&lt;script&gt;" in html.replace("<span", "").replace("</span>", "")
     assert "title='label, tokens" in html
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_answers_that_the_tokenizer_does_not_know_are_refused(tokenizers: dict[str, Any], k: int) -> None:
+    rows = [{"text": "film", "answer": "good"}, {"text": "plot", "answer": "zyxt"}]
+    task = Task.from_records(rows * 3, rows, "{text} :", target_field="answer", name="free")
+    split = "train" if k else "test"
+    with pytest.raises(
+        PromptError, match=rf"task 'free', {split} example \d: the answer 'zyxt' is not in the vocabulary"
+    ):
+        build_prompts(tokenizers["words"], task, k=k, n_queries=2)
+    assert build_prompts(tokenizers["byte_level"], task, k=k, n_queries=2).queries
