@@ -80,9 +80,23 @@ def rec2ftp(zs: Scores, icl: Scores, ft: Scores, labels: Labels, *, by_query: bo
 
 
 def change_agreement(zs: Scores, icl: Scores, ft: Scores, *, by_query: bool = False) -> Float[Tensor, "*query"]:
-    """The Jaccard index of changed predictions: |ft = icl ≠ zs| / |icl ≠ zs or ft ≠ zs|. It needs no labels.
+    """Of the queries whose prediction the context or the update changes, the share that both change to the same label.
 
-    NaN when nothing changes. With `by_query`, 1 or 0 for each query that changed and NaN for the rest.
+    |{q: ft = icl ≠ zs}| / |{q: icl ≠ zs or ft ≠ zs}|; needs no labels; NaN when nothing changes. It counts queries, each
+    once. The released code of Deutch et al. divides by |icl ≠ zs| + |ft ≠ zs| - |ft = icl ≠ zs|, the Jaccard index of
+    the sets of (query, new label), and so counts a query that both changed to *different* labels twice: equal for two
+    classes, smaller for more (.233 there for .318 here on four classes of icl-mini).
+
+    Args:
+        zs, icl, ft: activations of the same queries, or their label scores [query, label].
+        by_query: 1 or 0 for each query that changed and NaN for the rest, whose mean is the same number.
+
+    Source: after ChangeRecall in the released code of Deutch et al., arXiv 2311.07772.
+
+    >>> import torch, iclmech as icl
+    >>> zs, context, ft = (torch.eye(3)[rows] for rows in ([0, 0, 0], [1, 1, 0], [1, 2, 0]))
+    >>> float(icl.metrics.change_agreement(zs, context, ft))  # one alike, one changed to different labels, one unchanged
+    0.5
     """
     z, i, f = (predictions(a) for a in (zs, icl, ft))
     known = (z >= 0) & (i >= 0) & (f >= 0)
