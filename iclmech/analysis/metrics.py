@@ -24,6 +24,7 @@ from ._similarity import (
     attention_similarity as attention_similarity,
     closed_form_null as closed_form_null,
     n_masked as n_masked,
+    null_closed_form as null_closed_form,
     sim_am as sim_am,
     sim_am_direction as sim_am_direction,
     sim_aou as sim_aou,

@@ -148,7 +148,7 @@ def record_comparison(
     """Every measure of (zs, icl, ft), the user's included."""
     values: dict[str, Any] = {
         "sim_aou": metrics.sim_aou(zs, icl, ft),
-        "null_closed_form": metrics.closed_form_null(zs, icl, ft),
+        "null_closed_form": metrics.null_closed_form(zs, icl, ft),
         "sim_am": metrics.sim_am(zs, icl, ft),
         "rec2ftp": metrics.rec2ftp(zs, icl, ft, labels, by_query=True),
         "change_agreement": metrics.change_agreement(zs, icl, ft, by_query=True),
