@@ -19,7 +19,17 @@ from ._agreement import (
     token_overlap as token_overlap,
     vocabulary_accuracy as vocabulary_accuracy,
 )
-from ._shift import linear_cka as linear_cka, shift_cosine as shift_cosine, shift_size as shift_size
+from ._label_specific import (
+    LabelSpecific as LabelSpecific,
+    share_kept as share_kept,
+    sim_aou_labels as sim_aou_labels,
+)
+from ._shift import (
+    displacement as displacement,
+    linear_cka as linear_cka,
+    shift_cosine as shift_cosine,
+    shift_size as shift_size,
+)
 from ._similarity import (
     attention_similarity as attention_similarity,
     closed_form_null as closed_form_null,

@@ -12,6 +12,10 @@ from ._bootstrap import (
     seed_spread as seed_spread,
 )
 from ._claims import all_of as all_of, holm as holm
+from ._equal_displacement import (
+    EqualDisplacement as EqualDisplacement,
+    at_equal_displacement as at_equal_displacement,
+)
 from ._two_way import (
     Estimate as Estimate,
     paired_difference as paired_difference,
