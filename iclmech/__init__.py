@@ -24,6 +24,7 @@ _EXPORTS = {
 }
 _MODULES = {
     "analysis": "iclmech.analysis",
+    "calibration": "iclmech.calibration",
     "circuit": "iclmech.analysis.circuit",
     "figures": "iclmech.figures",
     "interventions": "iclmech.interventions",
@@ -34,7 +35,13 @@ _MODULES = {
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 if TYPE_CHECKING:
-    from iclmech import analysis as analysis, figures as figures, interventions as interventions, mini as mini
+    from iclmech import (
+        analysis as analysis,
+        calibration as calibration,
+        figures as figures,
+        interventions as interventions,
+        mini as mini,
+    )
     from iclmech._base import ICLMechError as ICLMechError, ICLMechWarning as ICLMechWarning
     from iclmech.analysis import circuit as circuit, metrics as metrics, statistics as statistics
     from iclmech.captures import Activations as Activations, capture as capture

@@ -31,7 +31,8 @@ def predictions(acts: Scores) -> Int[Tensor, " query"]:
     return torch.where(torch.isnan(scores).any(dim=-1), -1, scores.nan_to_num(-torch.inf).argmax(dim=-1))
 
 
-def _classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
+def as_classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
+    """Class indices of the queries, -1 where there is none. Raises `AnalysisError` for another number of them."""
     values = labels if isinstance(labels, Tensor) else torch.tensor([-1 if y is None else int(y) for y in labels])
     if values.shape != (n,):
         raise AnalysisError(f"got {tuple(values.shape)} labels for {n} queries; expected one each, in their order.")
@@ -41,7 +42,7 @@ def _classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
 def correct(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
     """1 where the prediction is the label, 0 where it is not, NaN where there is no label or no prediction."""
     predicted = predictions(acts)
-    truth = _classes(labels, len(predicted))
+    truth = as_classes(labels, len(predicted))
     return torch.where((truth >= 0) & (predicted >= 0), (predicted == truth).float(), torch.nan)
 
 
@@ -56,7 +57,7 @@ def label_nll(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
     Over the whole vocabulary, as in the loss of the updates; NaN without a label.
     """
     scores = label_scores_of(acts)
-    truth = _classes(labels, len(scores))
+    truth = as_classes(labels, len(scores))
     if not scores.shape[1]:
         return torch.full(truth.shape, torch.nan)
     value = -scores.gather(1, truth.clamp(min=0)[:, None])[:, 0]

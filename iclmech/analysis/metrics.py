@@ -19,6 +19,8 @@ from ._agreement import (
     token_overlap as token_overlap,
     vocabulary_accuracy as vocabulary_accuracy,
 )
+from ._calibration_error import brier as brier, ece as ece, ece_floor as ece_floor
+from ._chance import above_constant as above_constant, answer_share as answer_share, best_constant as best_constant
 from ._label_specific import (
     LabelSpecific as LabelSpecific,
     share_kept as share_kept,
