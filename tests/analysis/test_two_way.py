@@ -80,6 +80,17 @@ def test_intervals_of_shares_hold_near_nought_and_one(p: float, shared: bool) ->
     np.testing.assert_allclose(found.mean, right.mean(axis=(0, 1)), err_msg="the estimate is the raw mean")
 
 
+@pytest.mark.parametrize(("binary", "pads"), [("share", [1, 1, 0, 0]), ("difference", [1, -1])])
+def test_pseudo_queries_are_equal_in_all_seeds_and_do_not_move_the_mean(binary: str, pads: list[int]) -> None:
+    y = (np.random.default_rng(12).random((4, 15)) < 0.8).astype(float)
+    found, padded = two_way_interval(y, binary=binary), two_way_interval(np.hstack([y, np.tile(pads, (4, 1))]))
+    for name in ("se", "df", "p"):
+        assert getattr(found, name) == pytest.approx(getattr(padded, name)), name
+    assert found.low == pytest.approx(padded.low)
+    assert found.mean == pytest.approx(y.mean())
+    assert found.kept == 1
+
+
 def test_nested_shares_hold_near_one_as_well() -> None:
     generator = np.random.default_rng(3)
     right = (generator.random((5, QUERIES, DRAWS)) < 0.98).astype(float)
