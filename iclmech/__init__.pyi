@@ -2,6 +2,7 @@
 
 from . import (
     analysis as analysis,
+    calibration as calibration,
     figures as figures,
     interventions as interventions,
     mini as mini,

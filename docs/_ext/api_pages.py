@@ -34,6 +34,7 @@ AREAS = (
     Area("top", "iclmech: the names you use first", "iclmech", "__init__.py", "With `import iclmech as icl`, all of this is `icl.…`."),
     Area("metrics", "iclmech.metrics", "iclmech.metrics", "analysis/metrics.py", "Pure functions from activations to numbers."),
     Area("statistics", "iclmech.statistics", "iclmech.statistics", "analysis/statistics.py", "Intervals and paired contrasts."),
+    Area("calibration", "iclmech.calibration", "iclmech.calibration", "calibration.py", "Priors over label words, and predictions with them taken out."),
     Area("circuit", "iclmech.circuit", "iclmech.circuit", "analysis/circuit.py", "Attention by role, induction, decomposition, the dual form."),
     Area("interventions", "iclmech.interventions", "iclmech.interventions", "interventions/__init__.py", "Changes to a forward pass."),
     Area("figures", "iclmech.figures", "iclmech.figures", "figures/__init__.py", "A result in, a plotly figure out."),
@@ -59,7 +60,7 @@ FIRST = (
 
 
 def exported(source: str) -> list[str]:
-    """Names that a file re-exports explicitly, in its order."""
+    """Names that a file re-exports explicitly, in its order; of a module that re-exports none, its functions and classes."""
     path = ROOT / source
     stub = path.with_suffix(".pyi")
     path = stub if stub.is_file() else path
@@ -69,6 +70,13 @@ def exported(source: str) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             names += [a.name for a in node.names if a.asname == a.name and a.name not in names]
+    if not names:
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        names = [
+            n.name
+            for n in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(n, kinds) and n.name[0] != "_"
+        ]
     rank = {name: n for n, name in enumerate(FIRST)} if source == "__init__.py" else {}
     return sorted(names, key=lambda name: rank.get(name, len(rank)))
 

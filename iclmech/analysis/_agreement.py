@@ -31,7 +31,8 @@ def predictions(acts: Scores) -> Int[Tensor, " query"]:
     return torch.where(torch.isnan(scores).any(dim=-1), -1, scores.nan_to_num(-torch.inf).argmax(dim=-1))
 
 
-def _classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
+def as_classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
+    """Class indices of the queries, -1 where there is none. Raises `AnalysisError` for another number of them."""
     values = labels if isinstance(labels, Tensor) else torch.tensor([-1 if y is None else int(y) for y in labels])
     if values.shape != (n,):
         raise AnalysisError(f"got {tuple(values.shape)} labels for {n} queries; expected one each, in their order.")
@@ -41,7 +42,7 @@ def _classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
 def correct(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
     """1 where the prediction is the label, 0 where it is not, NaN where there is no label or no prediction."""
     predicted = predictions(acts)
-    truth = _classes(labels, len(predicted))
+    truth = as_classes(labels, len(predicted))
     return torch.where((truth >= 0) & (predicted >= 0), (predicted == truth).float(), torch.nan)
 
 
@@ -56,7 +57,7 @@ def label_nll(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
     Over the whole vocabulary, as in the loss of the updates; NaN without a label.
     """
     scores = label_scores_of(acts)
-    truth = _classes(labels, len(scores))
+    truth = as_classes(labels, len(scores))
     if not scores.shape[1]:
         return torch.full(truth.shape, torch.nan)
     value = -scores.gather(1, truth.clamp(min=0)[:, None])[:, 0]
@@ -80,9 +81,23 @@ def rec2ftp(zs: Scores, icl: Scores, ft: Scores, labels: Labels, *, by_query: bo
 
 
 def change_agreement(zs: Scores, icl: Scores, ft: Scores, *, by_query: bool = False) -> Float[Tensor, "*query"]:
-    """The Jaccard index of changed predictions: |ft = icl ≠ zs| / |icl ≠ zs or ft ≠ zs|. It needs no labels.
+    """Of the queries whose prediction the context or the update changes, the share that both change to the same label.
 
-    NaN when nothing changes. With `by_query`, 1 or 0 for each query that changed and NaN for the rest.
+    |{q: ft = icl ≠ zs}| / |{q: icl ≠ zs or ft ≠ zs}|; needs no labels; NaN when nothing changes. It counts queries, each
+    once. The released code of Deutch et al. divides by |icl ≠ zs| + |ft ≠ zs| - |ft = icl ≠ zs|, the Jaccard index of
+    the sets of (query, new label), and so counts a query that both changed to *different* labels twice: equal for two
+    classes, smaller for more (.233 there for .318 here on four classes of icl-mini).
+
+    Args:
+        zs, icl, ft: activations of the same queries, or their label scores [query, label].
+        by_query: 1 or 0 for each query that changed and NaN for the rest, whose mean is the same number.
+
+    Source: after ChangeRecall in the released code of Deutch et al., arXiv 2311.07772.
+
+    >>> import torch, iclmech as icl
+    >>> zs, context, ft = (torch.eye(3)[rows] for rows in ([0, 0, 0], [1, 1, 0], [1, 2, 0]))
+    >>> float(icl.metrics.change_agreement(zs, context, ft))  # one alike, one changed to different labels, one unchanged
+    0.5
     """
     z, i, f = (predictions(a) for a in (zs, icl, ft))
     known = (z >= 0) & (i >= 0) & (f >= 0)

@@ -17,6 +17,7 @@ from scipy import stats
 from iclmech._base import np_rng
 
 from ._states import AnalysisError
+from ._two_way import paired_difference
 
 
 class Interval(NamedTuple):
@@ -118,7 +119,8 @@ def clustered_bootstrap(
 ) -> Interval:
     """The mean of `values[cluster, item, ...]` with a percentile interval of `bootstrap_means`.
 
-    With three or four clusters the interval is too short whatever one resamples; `seed_spread` is the honest companion.
+    With few clusters the interval is too short whatever one resamples (it holds the truth 75 times in 100 at three
+    seeds that dominate); `two_way_interval` is for claims.
     """
     low, high = percentile_interval(bootstrap_means(values, n_boot=n_boot, seed=seed, crossed=crossed), level)
     return Interval(clustered_mean(values), low, high)
@@ -131,16 +133,15 @@ def paired_contrast(
 
     An item that is masked on either side is left out of both.
     """
-    x, y = _as_array(a), _as_array(b)
-    if x.shape != y.shape:
-        raise AnalysisError(f"got shapes {x.shape} and {y.shape}; expected the same clusters and items on both sides.")
-    return clustered_bootstrap(x - y, n_boot=n_boot, level=level, seed=seed, crossed=crossed)
+    return clustered_bootstrap(paired_difference(a, b), n_boot=n_boot, level=level, seed=seed, crossed=crossed)
 
 
 def seed_spread(values: Float[np.ndarray, "seed *rest"], level: float = 0.95) -> tuple[Interval, np.ndarray]:
     """Mean over seeds with Student's t interval, and the standard deviation over seeds (n - 1).
 
-    Each seed counts as one observation. NaN seeds are left out; with fewer than two left the interval is NaN.
+    Each seed counts as one observation. NaN seeds are left out; with fewer than two left the interval is NaN. For seeds
+    that share their queries it leaves out what other queries would give, and it has no width where all seeds agree:
+    `two_way_interval` counts both.
     """
     array = np.asarray(values, dtype=np.float64)
     n = (~np.isnan(array)).sum(axis=0)

@@ -20,6 +20,32 @@ def shift_size(zs: States, x: States, *, site: str = "resid_post") -> Float[Tens
     return layer_by_layer(one_layer, *tensors)
 
 
+def displacement(zs: States, other: States, *, site: str = "attn_out") -> Float[Tensor, "query layer *position"]:
+    """1 - cos(h, h_zs): how far a setting turns the states away from zero-shot, between 0 and 2.
+
+    Beside every similarity: `sim_aou` of displacements without a preferred direction is ½·sqrt(d_icl·d_ft), so two
+    updates are comparable where they displace alike (`statistics.at_equal_displacement`). NaN where a state has no length.
+
+    Args:
+        zs, other: hold `site` as [query, layer, ..., d_model], the same queries in the same order.
+        site: which states.
+
+    Raises:
+        AnalysisError: different shapes.
+
+    >>> import torch, iclmech as icl
+    >>> zs, icl_states = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 3.0]]])
+    >>> icl.metrics.displacement(zs, icl_states).item()
+    1.0
+    """
+
+    def one_layer(z: Tensor, h: Tensor) -> Tensor:
+        # half the squared distance of unit vectors: exact also where the cosine is nearly 1
+        return (h / h.norm(dim=-1, keepdim=True) - z / z.norm(dim=-1, keepdim=True)).square().sum(-1) / 2
+
+    return layer_by_layer(one_layer, *same_site(site, zs, other))
+
+
 def shift_cosine(
     zs: States, a: States, b: States, *, site: str = "resid_post", tolerance: float | None = None
 ) -> Float[Tensor, "query layer *position"]:

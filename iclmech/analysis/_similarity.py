@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -29,7 +31,7 @@ def sim_aou(
     Do the demonstrations in context and the weight update push the attention output the same way? Mean over queries
     is left to the caller. NaN where either shift is shorter than `tolerance` (default: `TOLERANCE` of the precision):
     such a shift has no direction. **Its null is not zero**: both shifts subtract the same vector; see
-    `closed_form_null`.
+    `null_closed_form`.
 
     Args: `zs`, `icl`, `ft` hold `site` as [query, layer, ..., d_model], the same queries in the same order.
     Raises: `AnalysisError` if they differ in shape.
@@ -45,7 +47,7 @@ def sim_aou(
     return layer_by_layer(one_layer, *tensors)
 
 
-def closed_form_null(
+def null_closed_form(
     zs: States, icl: States, ft: States, *, site: str = "attn_out", tolerance: float | None = None
 ) -> Float[Tensor, "query layer *position"]:
     """What `sim_aou` would be on average if both states were displaced from the zero-shot one in unrelated directions.
@@ -64,6 +66,18 @@ def closed_form_null(
         return torch.where(_long_enough(a, tol) & _long_enough(b, tol), value, torch.nan)
 
     return layer_by_layer(one_layer, *tensors)
+
+
+def closed_form_null(
+    zs: States, icl: States, ft: States, *, site: str = "attn_out", tolerance: float | None = None
+) -> Float[Tensor, "query layer *position"]:
+    """The former name of `null_closed_form`, which results call it by, too."""
+    warnings.warn(
+        "closed_form_null is called null_closed_form now, as in results; the old name goes with the next release.",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return null_closed_form(zs, icl, ft, site=site, tolerance=tolerance)
 
 
 def sim_aou_direction(

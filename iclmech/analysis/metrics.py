@@ -19,11 +19,24 @@ from ._agreement import (
     token_overlap as token_overlap,
     vocabulary_accuracy as vocabulary_accuracy,
 )
-from ._shift import linear_cka as linear_cka, shift_cosine as shift_cosine, shift_size as shift_size
+from ._calibration_error import brier as brier, ece as ece, ece_floor as ece_floor
+from ._chance import above_constant as above_constant, answer_share as answer_share, best_constant as best_constant
+from ._label_specific import (
+    LabelSpecific as LabelSpecific,
+    share_kept as share_kept,
+    sim_aou_labels as sim_aou_labels,
+)
+from ._shift import (
+    displacement as displacement,
+    linear_cka as linear_cka,
+    shift_cosine as shift_cosine,
+    shift_size as shift_size,
+)
 from ._similarity import (
     attention_similarity as attention_similarity,
     closed_form_null as closed_form_null,
     n_masked as n_masked,
+    null_closed_form as null_closed_form,
     sim_am as sim_am,
     sim_am_direction as sim_am_direction,
     sim_aou as sim_aou,

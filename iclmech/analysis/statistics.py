@@ -1,4 +1,4 @@
-"""Statistics of comparisons: the clustered bootstrap, paired contrasts, and the spread over seeds."""
+"""Statistics of comparisons: two-way intervals, paired contrasts, families of claims; the bootstrap and seeds alone."""
 
 from __future__ import annotations
 
@@ -10,4 +10,14 @@ from ._bootstrap import (
     paired_contrast as paired_contrast,
     percentile_interval as percentile_interval,
     seed_spread as seed_spread,
+)
+from ._claims import all_of as all_of, holm as holm
+from ._equal_displacement import (
+    EqualDisplacement as EqualDisplacement,
+    at_equal_displacement as at_equal_displacement,
+)
+from ._two_way import (
+    Estimate as Estimate,
+    paired_difference as paired_difference,
+    two_way_interval as two_way_interval,
 )

@@ -49,6 +49,16 @@ def test_change_agreement() -> None:
     assert metrics.change_agreement(ZS, ICL, ICL).item() == 1
 
 
+def test_change_agreement_counts_queries_and_the_released_code_changes() -> None:
+    z, i, f = (t.argmax(-1) for t in (ZS, ICL, FT))
+    same = int(((f == i) & (i != z)).sum())
+    released = same / (int((i != z).sum()) + int((f != z).sum()) - same)
+    assert released == pytest.approx(2 / 6)  # query 4: both changed, to different labels, counted twice there
+    assert metrics.change_agreement(ZS, ICL, FT).item() == pytest.approx(2 / 5)
+    two = [torch.eye(2)[rows] for rows in ([0, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 0])]
+    assert metrics.change_agreement(*two).item() == pytest.approx(1 / (2 + 2 - 1)), "two classes: the same number"
+
+
 def test_nan_scores_predict_nothing() -> None:
     scores = ZS.clone()
     scores[0, 1] = torch.nan

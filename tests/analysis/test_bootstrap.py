@@ -107,7 +107,7 @@ def test_spread_over_seeds_is_students() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(AnalysisError, match=r"\(3,\).*cluster, item"):
         statistics.clustered_mean(np.ones(3))
-    with pytest.raises(AnalysisError, match="same clusters"):
+    with pytest.raises(AnalysisError, match="same seeds and queries"):
         statistics.paired_contrast(np.ones((2, 3)), np.ones((3, 2)))
     with pytest.raises(AnalysisError, match=r"level 1\.5"):
         statistics.clustered_bootstrap(np.ones((2, 3)), level=1.5)

@@ -26,6 +26,19 @@ def test_shift_size_and_cosine_by_hand() -> None:
     assert metrics.shift_cosine(zs, x, zs).isnan().all()
 
 
+def test_displacement_is_one_minus_the_cosine_down_to_small_angles() -> None:
+    zs, icl, ft = (gaussian(5, 2, 16, seed=s) for s in range(3))
+    plain = 1 - torch.cosine_similarity(zs.double(), icl.double(), dim=-1)
+    torch.testing.assert_close(metrics.displacement(zs, icl).double(), plain, atol=1e-6, rtol=0)
+    assert metrics.displacement(zs, -2 * zs).allclose(torch.tensor(2.0))
+    turned = torch.tensor([[[1.0, 1e-4]]])
+    assert metrics.displacement(torch.tensor([[[1.0, 0.0]]]), turned).item() == pytest.approx(5e-9, rel=1e-3)
+    null = 0.5 * (metrics.displacement(zs, icl) * metrics.displacement(zs, ft)).sqrt()
+    torch.testing.assert_close(metrics.null_closed_form(zs, icl, ft), null)
+    icl[0, 1] = 0
+    assert metrics.displacement(zs, icl).isnan().nonzero().tolist() == [[0, 1]]
+
+
 def plain_debiased_cka(x: np.ndarray, y: np.ndarray) -> float:
     """The estimator written out with its matrices, as in Song et al. 2012, equation 5."""
 

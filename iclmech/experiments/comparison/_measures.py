@@ -53,7 +53,7 @@ SIM_AOU = Measure(
     "sim_aou", f"{_METRICS}:sim_aou", ("layer",), "SimAOU", "cosine", (-1, 1),
     along=f"{_METRICS}:sim_aou_direction", site="attn_out",
 )  # fmt: skip
-NULL = Measure("null_closed_form", f"{_METRICS}:closed_form_null", ("layer",), "closed-form null", "cosine", (-1, 1))
+NULL = Measure("null_closed_form", f"{_METRICS}:null_closed_form", ("layer",), "closed-form null", "cosine", (-1, 1))
 SIM_AM = Measure(
     "sim_am", f"{_METRICS}:sim_am", ("layer", "head"), "SimAM", "cosine", (-1, 1),
     along=f"{_METRICS}:sim_am_direction", site="attn_scores",
