@@ -72,8 +72,83 @@ def test_small_and_quiet(path: Path):
     assert text.count("\n") <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            assert lines_of(node) <= 60, f"{node.name} does not fit a screen"
+            assert lines_of(node) <= 45, f"{node.name} does not fit a screen"
         assert not isinstance(node, ast.Assert), (
             f"line {getattr(node, 'lineno', 0)}: raise an error that says how to fix it"
         )
         assert not is_print(node), f"line {getattr(node, 'lineno', 0)}: the library does not print"
+
+
+VAGUE = {
+    *("_layout", "_plain", "_pass", "_place", "_parts", "_types", "_rows", "_fit", "_clock", "_gather", "_choose", "_sites"),
+    *("_labels", "_roles", "_sequences", "_utils", "_helpers", "_misc"),
+}  # fmt: skip
+
+
+def test_modules_say_what_they_are():
+    assert not [p for p in modules() if p.stem in VAGUE]
+
+
+def test_every_registered_target_is_there():
+    from iclmech._base import REGISTRIES, resolve
+    from iclmech._builtin import BUILT_IN
+
+    for kind, table in BUILT_IN.items():
+        for name, target in table.items():
+            assert REGISTRIES[kind][name] is resolve(target)
+            assert getattr(REGISTRIES[kind][name], "name", name) == name
+    for name in REGISTRIES["experiment"]:
+        experiment = REGISTRIES["experiment"][name]
+        for target in (experiment.protocol, experiment.result, experiment.figures, experiment.page):
+            assert not target or resolve(target) is not None
+    for name in REGISTRIES["measure"]:
+        record = REGISTRIES["measure"][name]
+        assert all(callable(resolve(f)) for f in (record.function, record.along) if isinstance(f, str))
+    for name in REGISTRIES["update"]:
+        function = REGISTRIES["update"][name].function
+        assert callable(resolve(function) if isinstance(function, str) else function)
+
+
+def test_no_package_bears_the_name_of_a_public_function():
+    import iclmech
+    from iclmech import experiments
+
+    for parent, names in ((ROOT, iclmech.__all__), (ROOT / "experiments", experiments.__all__)):
+        functions = {name for name in names if callable(getattr(iclmech if parent == ROOT else experiments, name))}
+        folders = {p.stem for p in parent.iterdir() if p.is_dir() or p.suffix == ".py"}
+        assert not functions & folders
+
+
+def needed(path: Path) -> set[Path]:
+    """Modules of the same package that a module imports when it is imported or run, type checking apart."""
+    tree = ast.parse(path.read_text())
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found: set[Path] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parent
+            for _ in range(node.level - 1):
+                base = base.parent
+            for part in filter(None, (node.module or "").split(".")):
+                base = base / part
+            names = [base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)]
+            found |= {p for p in names if p.is_file() and p != path}
+    return found
+
+
+def test_there_are_no_circles():
+    graph = {path: needed(path) for path in modules()}
+
+    def reaches(start: Path) -> set[Path]:
+        seen: set[Path] = set()
+        todo = [start]
+        while todo:
+            for other in graph[todo.pop()] - seen:
+                seen.add(other)
+                todo.append(other)
+        return seen
+
+    circles = [str(path.relative_to(ROOT)) for path in graph if path in reaches(path)]
+    assert not circles

@@ -33,7 +33,6 @@ from ._registry import (
     register as register,
     resolve as resolve,
 )
-from ._result import Formerly as Formerly, Result as Result
-from ._result_file import load_result as load_result
+from ._result import Formerly as Formerly, Result as Result, load_result as load_result
 from ._seeds import np_rng as np_rng, rng as rng
 from ._site_names import SITES as SITES, Site as Site, check_sites as check_sites

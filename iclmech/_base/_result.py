@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._claims import Claim, claims_table, sentence
+from ._errors import FileError
 from ._files import from_ascii_json, to_ascii_json
 from ._html import html_table
 from ._registry import REGISTRIES, resolve
+from ._result_file import read_groups, write_groups
 
 if TYPE_CHECKING:
     from typing import Self
@@ -162,8 +164,6 @@ class Result:
 
     def save(self, path: str | Path) -> Path:
         """Write one netCDF file, whole or not at all. An existing file is replaced."""
-        from ._result_file import write_groups
-
         return write_groups(path, self.groups, self.stored_as, self.schema)
 
     @classmethod
@@ -173,8 +173,6 @@ class Result:
         Raises:
             FileError: no such file, a damaged one, another kind of result, or a newer schema.
         """
-        from ._result_file import load_result
-
         return load_result(path, cls)  # type: ignore[return-value]  # of this class, or an error
 
     @classmethod
@@ -199,6 +197,42 @@ class Result:
 
 def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:
+    """Open any saved result, by the kind that the file names; with `wanted`, of that class only.
+
+    Args:
+        path: a file, or a directory that holds result.nc (or one single .nc file).
+
+    Raises:
+        FileError: no such file, a damaged or foreign one, another class than `wanted`, or a newer schema.
+    """
+    what = "a saved result" if wanted is Result else f"a saved {wanted.__name__}"
+    groups = read_groups(path, what)
+    attributes = next(iter(groups.values())).attrs
+    stored = str(attributes.pop("kind"))
+    kind, found = _class_of(stored)
+    if not issubclass(found, wanted):
+        raise FileError(f"{path} holds {stored!r}; expected {what}. icl.load opens any kind.")
+    schema = int(attributes.pop("schema", 0))
+    if schema > found.schema:
+        raise FileError(
+            f"{path} has schema {schema} of {stored!r}; this version of iclmech reads up to {found.schema}. Update iclmech."
+        )
+    for version in range(schema, found.schema):
+        groups = found.migrations[version](groups)
+    return found.opened(groups, kind)
+
+
+def _class_of(stored: str) -> tuple[str, type[Result]]:
+    """(kind, class) behind what a file calls itself; a plain `Result` where no such experiment is registered."""
+    experiments: Any = REGISTRIES["experiment"]
+    for name in experiments:
+        experiment = experiments[name]
+        if stored == (experiment.stored_as or f"iclmech {name}"):
+            return name, resolve(experiment.result)
+    return stored.removeprefix("iclmech "), Result
 
 
 class Formerly:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._errors import FileError
 from ._files import atomic_write
-from ._registry import REGISTRIES, resolve
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from ._result import Result
 
     Groups = dict[str, xr.Dataset]
 
@@ -37,37 +34,18 @@ def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) 
     return path
 
 
-def load_result(path: str | Path, wanted: type[Result] | None = None) -> Result:
-    """Open any saved result, by the kind that the file names; with `wanted`, of that class only.
-
-    Args:
-        path: a file, or a directory that holds result.nc (or one single .nc file).
+def read_groups(path: str | Path, what: str) -> Groups:
+    """All groups of a file, or of the one .nc file of a directory; the first says what the file is.
 
     Raises:
-        FileError: no such file, a damaged or foreign one, another class than `wanted`, or a newer schema.
+        FileError: no such file, a damaged one, or a foreign one.
     """
-    from ._result import Result
-
     path = _file(Path(path))
-    what = f"a saved {wanted.__name__}" if wanted not in (None, Result) else "a saved result"
     groups = _read(path, what)
-    attributes = next(iter(groups.values())).attrs
-    stored = str(attributes.get("kind", ""))
+    stored = str(next(iter(groups.values())).attrs.get("kind", ""))
     if not stored.startswith("iclmech "):
-        raise FileError(f"{path} is a netCDF file, but not {what} (kind: {attributes.get('kind')!r}).")
-    kind, found = _class_of(stored)
-    if wanted is not None and not issubclass(found, wanted):
-        raise FileError(f"{path} holds {stored!r}; expected {what}. icl.load opens any kind.")
-    schema = int(attributes.get("schema", 0))
-    if schema > found.schema:
-        raise FileError(
-            f"{path} has schema {schema} of {stored!r}; this version of iclmech reads up to {found.schema}. Update iclmech."
-        )
-    for version in range(schema, found.schema):
-        groups = found.migrations[version](groups)
-    for key in ("kind", "schema"):
-        next(iter(groups.values())).attrs.pop(key, None)
-    return found.opened(groups, kind)
+        raise FileError(f"{path} is a netCDF file, but not {what} (kind: {stored or None!r}).")
+    return groups
 
 
 def _file(path: Path) -> Path:
@@ -103,15 +81,3 @@ def _read(path: Path, what: str) -> Groups:
 
 def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _class_of(stored: str) -> tuple[str, type[Result]]:
-    """(kind, class) behind what a file calls itself; a plain `Result` where no such experiment is registered."""
-    from ._result import Result
-
-    experiments: Any = REGISTRIES["experiment"]
-    for name in experiments:
-        experiment = experiments[name]
-        if stored == (experiment.stored_as or f"iclmech {name}"):
-            return name, resolve(experiment.result)
-    return stored.removeprefix("iclmech "), Result
