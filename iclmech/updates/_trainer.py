@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from iclmech._base import UpdateError, provenance, track
+from iclmech._base import UpdateError, track
 from iclmech.models import ICLModel, Parameter, Selector, Twin
 
 from ._applying import base_hash
@@ -19,7 +19,7 @@ from ._restore import finish, write_back
 from ._samples import Sample, Source, check_rates, digest_of, samples_of
 from ._step import Step as Step
 from ._twin_training import PlainRun, PlainWay, plain_twin, verdicts
-from ._weight_update import WeightUpdate
+from ._weight_update import WeightUpdate, made_on
 
 Batch = Literal["one", "full"]
 Gradients = dict[str, Tensor]
@@ -268,7 +268,5 @@ def _meta(
         "k": len(samples),
         "losses": losses,
         "demonstrations": digest_of(samples),
-        "n_layers": model.shape.n_layers,
-        "requires": list(model.applied),
-        "provenance": provenance(model=model.name, dtype=str(model.dtype), device=str(model.device)),
+        **made_on(model),
     }

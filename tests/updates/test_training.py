@@ -36,6 +36,24 @@ def test_steps_are_summed_in_float32(tiny_model):
     assert float(parameter.tensor.detach()[0, 0]) == pytest.approx(1.064, abs=0.004)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_trained_weights_are_rounded_once_from_the_sum(dtype, tiny_model):
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn(8, 8, generator=draw).to(dtype)
+    parameter = Parameter("w", 0, "k", nn.Parameter(start.clone()), 4, True)
+    learner, total = Learner(tiny_model("gpt2"), [parameter]), torch.zeros(8, 8)
+    differ = 0
+    for _ in range(20):
+        gradient = torch.randn(8, 8, generator=draw)
+        learner.step({"w": gradient}, 0.01)
+        total -= 0.01 * gradient
+        found = parameter.tensor.detach()
+        assert torch.equal(found, (start.float() + learner.deltas["w"]).to(dtype))
+        differ += int((found != start + learner.deltas["w"].to(dtype)).sum())
+    torch.testing.assert_close(learner.deltas["w"], total)
+    assert differ > 0
+
+
 def test_a_choice_of_nothing_is_an_error(tiny_model, context):
     with pytest.raises((ModelError, UpdateError), match="no parameter"):
         gradient_descent(tiny_model("gpt2"), context, lr=0.1, parameters=lambda name, layer: False)
