@@ -14,7 +14,7 @@ from iclmech._base import UpdateError, track
 from iclmech.models import ICLModel, Parameter, Selector, Twin
 
 from ._applying import base_hash
-from ._parameter_layout import KINDS, layout_of
+from ._parameter_layout import KINDS, ParameterLayout
 from ._restore import finish, write_back
 from ._samples import Sample, Source, check_rates, digest_of, samples_of
 from ._step import Step as Step
@@ -168,7 +168,7 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
             f"parameters={training.parameters!r} chooses no parameter of {model.name}; nothing could be trained."
         )
     model_hash = base_hash(model)
-    layout = {parameter.name: layout_of(parameter) for parameter in parameters}
+    layout = {parameter.name: ParameterLayout.of(parameter) for parameter in parameters}
     twin = _twin(model, samples, parameters, training, step)
     if twin is not None:
         trained = _train_plain(model, twin, samples, parameters, training, rates)

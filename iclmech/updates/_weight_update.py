@@ -20,7 +20,7 @@ from iclmech._base import UpdateError, digest, provenance, read_safetensors, rng
 from iclmech.models import ICLModel, Parameter
 
 from ._applying import base_hash, in_force
-from ._parameter_layout import KINDS, ParameterLayout, layout_of
+from ._parameter_layout import KINDS, ParameterLayout
 
 _SCHEMA = 1
 
@@ -77,7 +77,7 @@ class WeightUpdate:
                 f"got deltas of {', '.join(unknown) or 'no parameter'}; the parameters of {model.name} are named like "
                 f'{", ".join(list(known)[:4])}: see model.parameters("all").'
             )
-        layout = {name: layout_of(known[name]) for name in deltas}
+        layout = {name: ParameterLayout.of(known[name]) for name in deltas}
         own = {name: _checked(known[name], delta) for name, delta in deltas.items()}
         meta = {"method": "custom", **(meta or {}), **made_on(model)}
         try:

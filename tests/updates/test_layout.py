@@ -7,14 +7,14 @@ from torch import nn
 
 from iclmech._base import UpdateError
 from iclmech.models import Parameter
-from iclmech.updates._parameter_layout import layout_of
+from iclmech.updates import ParameterLayout
 
 
 @pytest.mark.parametrize("family", reference.FAMILIES)
 def test_canonical_equals_the_models_own_split(family, tiny_model, tiny_hf):
     model, plain = tiny_model(family), tiny_hf(family)
     for parameter in model.parameters("attn_kv"):
-        layout = layout_of(parameter)
+        layout = ParameterLayout.of(parameter)
         expected = reference.canonical(
             plain, parameter.kind, reference.parameter_of(plain, parameter.layer, parameter.kind).detach()
         )
@@ -22,33 +22,49 @@ def test_canonical_equals_the_models_own_split(family, tiny_model, tiny_hf):
         assert layout.weight_norm == pytest.approx(float(expected.norm()), rel=1e-6)
 
 
-@pytest.mark.parametrize(("shape", "transposed", "form"), [((4, 6, 2), False, "head_in_out"), ((8, 6), True, "out_in")])
-def test_forms_of_storage(shape, transposed, form):
-    parameter = Parameter("w", 0, "k", nn.Parameter(torch.randn(shape)), 4, transposed)
-    layout = layout_of(parameter)
-    assert layout.form == form
-    assert torch.equal(layout.canonical(parameter.tensor), parameter.canonical(parameter.tensor))
-    assert layout.canonical(parameter.tensor).shape == (4, 6, 2)
+FORMS = [((4, 6, 2), "head_in_out"), ((8, 6), "out_in"), ((6, 8), "in_out"), ((4, 2), "head_out"), ((8,), "out")]
 
 
-def test_square_weights_are_told_apart():
-    """Square, so shapes say nothing: the numbers must."""
+@pytest.mark.parametrize(("shape", "form"), FORMS)
+def test_every_form_of_storage_is_read_by_heads(shape, form):
+    """Entry (head, input, output) of the canonical view is where the form's own indices say."""
+    bias = form in ("head_out", "out")
+    parameter = Parameter("w", 0, "k_bias" if bias else "k", nn.Parameter(torch.randn(shape)), form, 4)
+    layout, stored = ParameterLayout.of(parameter), parameter.tensor.detach()
+    assert (layout.form, layout.n_kv_heads, layout.d_head) == (form, 4, 2)
+    found = layout.canonical(stored)
+    assert torch.equal(found, parameter.canonical(stored))
+    assert found.shape == ((4, 2) if bias else (4, 6, 2))
+    where = {
+        "head_in_out": lambda h, i, o: stored[h, i, o],
+        "out_in": lambda h, i, o: stored[2 * h + o, i],
+        "in_out": lambda h, i, o: stored[i, 2 * h + o],
+        "head_out": lambda h, i, o: stored[h, o],
+        "out": lambda h, i, o: stored[2 * h + o],
+    }[form]
+    for h in range(4):
+        for o in range(2):
+            for i in range(1 if bias else 6):
+                assert found[(h, o) if bias else (h, i, o)] == where(h, i, o)
 
-    class Conv1D(Parameter):
-        def canonical(self, value: torch.Tensor) -> torch.Tensor:
-            return value.unflatten(1, (4, 2)).transpose(0, 1)
 
-    weight = nn.Parameter(torch.randn(8, 8))
-    assert layout_of(Parameter("w", 0, "k", weight, 4, True)).form == "out_in"
-    layout = layout_of(Conv1D("w", 0, "k", weight, 4, True))
-    assert layout.form == "in_out"
-    assert torch.equal(layout.canonical(weight), weight.unflatten(1, (4, 2)).transpose(0, 1))
+def test_canonical_is_a_view():
+    """Writing to the canonical view writes to the parameter."""
+    tensor = torch.zeros(8, 8)
+    for form in ("out_in", "in_out"):
+        ParameterLayout(0, "k", form, 4, 2, 0.0).canonical(tensor)[1, 3, 1] += 1
+    assert (float(tensor[3, 3]), float(tensor.sum())) == (2.0, 2.0)
 
 
-def test_unknown_form_is_refused():
-    class Odd(Parameter):
-        def canonical(self, value: torch.Tensor) -> torch.Tensor:
-            return value.flip(0).unflatten(0, (4, 2)).transpose(1, 2)
+@pytest.mark.parametrize(
+    ("shape", "form"), [((9, 8), "out_in"), ((8,), "in_out"), ((8, 8), "head_in_out"), ((8, 8), "other")]
+)
+def test_a_projection_of_another_form_is_refused(shape, form):
+    with pytest.raises(UpdateError, match="cannot be read as heads"):
+        ParameterLayout.of(Parameter("w", 0, "k", nn.Parameter(torch.randn(shape)), form, 4))
 
-    with pytest.raises(UpdateError, match="none of the forms"):
-        layout_of(Odd("w", 0, "k", nn.Parameter(torch.randn(8, 8)), 4, True))
+
+def test_headers_of_files_keep_their_fields():
+    layout = ParameterLayout.of(Parameter("w", 2, "v", nn.Parameter(torch.ones(8, 6)), "out_in", 4))
+    header = {"layer": 2, "kind": "v", "form": "out_in", "n_kv_heads": 4, "d_head": 2, "weight_norm": 48**0.5}
+    assert layout.as_dict() == pytest.approx(header)
