@@ -1,129 +1,36 @@
-"""Plain SGD on chosen parameters of a model that is left, bit for bit, as it was found."""
+"""From demonstrations to weight updates: one for every learning rate, by the quickest way that was found right."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from iclmech._base import UpdateError, track
 from iclmech.models import ICLModel, Parameter, Selector, Twin
 
 from ._applying import base_hash
-from ._parameter_layout import KINDS, ParameterLayout
-from ._restore import finish, write_back
-from ._samples import Sample, Source, check_rates, digest_of, samples_of
-from ._step import Step as Step
+from ._learner import Gradients, Learner, Rule, check_step, learning
+from ._parameter_layout import ParameterLayout
+from ._samples import Loss, Sample, Source, check_rates, digest_of, samples_of
+from ._step import Step
 from ._twin_training import PlainRun, PlainWay, plain_twin, verdicts
 from ._weight_update import WeightUpdate, made_on
 
 Batch = Literal["one", "full"]
-Gradients = dict[str, Tensor]
 
 
-@dataclass
-class Learner:
-    """The parameters in training: W = original + ΔW, with ΔW summed up in at least float32.
+class Options(TypedDict, total=False):
+    """The keyword arguments that every update method takes, besides `lr`; see `gradient_descent`."""
 
-    The sum is what makes small steps count where weights are bfloat16 or float16: the weights are rounded from it
-    afresh after every step and never read back.
-    """
-
-    model: ICLModel
-    parameters: list[Parameter]
-    originals: dict[str, Tensor] = field(default_factory=dict)
-    deltas: dict[str, Tensor] = field(default_factory=dict)
-    last: Gradients = field(default_factory=dict)  # what the latest step was taken with
-
-    def __post_init__(self) -> None:
-        for parameter in self.parameters:
-            weight = parameter.tensor.detach()
-            self.originals[parameter.name] = weight.clone()
-            self.deltas[parameter.name] = torch.zeros_like(
-                weight, dtype=torch.promote_types(weight.dtype, torch.float32)
-            )
-
-    def of_layer(self, layer: int) -> list[Parameter]:
-        """The parameters of one block."""
-        return [parameter for parameter in self.parameters if parameter.layer == layer]
-
-    @torch.no_grad()
-    def step(self, gradients: Gradients, lr: float) -> None:
-        """ΔW ← ΔW − lr · gradient, and the weights follow."""
-        self.last = gradients
-        for parameter in self.parameters:
-            if parameter.name in gradients:
-                delta = self.deltas[parameter.name]
-                delta.sub_(gradients[parameter.name].to(delta.dtype), alpha=lr)
-                if parameter.tensor.dtype == delta.dtype:
-                    torch.add(self.originals[parameter.name], delta, out=parameter.tensor.data)
-                else:
-                    parameter.tensor.copy_(self.originals[parameter.name].to(delta.dtype) + delta)
-
-    def gradients(self, value: Tensor, parameters: list[Parameter]) -> Gradients:
-        """Gradients of `value`, whose graph is freed. A key or value projection that it does not depend on is an error."""
-        if not parameters:
-            return {}
-        found = torch.autograd.grad(
-            value, [parameter.tensor for parameter in parameters], allow_unused=True
-        )  # checked below
-        for parameter, gradient in zip(parameters, found, strict=True):
-            if gradient is None and parameter.kind in KINDS:
-                raise UpdateError(
-                    f"the loss does not depend on {parameter.name}: this is not a parameter that the model uses."
-                )
-        return {
-            parameter.name: gradient
-            for parameter, gradient in zip(parameters, found, strict=True)
-            if gradient is not None
-        }
-
-
-@contextlib.contextmanager
-def learning(model: ICLModel, parameters: list[Parameter]) -> Iterator[Learner]:
-    """Only `parameters` require gradients and dropout is off inside; weights, flags and modes are restored on every way out."""
-    module: nn.Module = model.hooked
-    with torch.inference_mode(False), torch.enable_grad():
-        learner = Learner(model, parameters)
-        yield from _with_state_kept(module, parameters, learner)
-
-
-def _with_state_kept(module: nn.Module, parameters: list[Parameter], learner: Learner) -> Iterator[Learner]:
-    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    flags += [(parameter.tensor, parameter.tensor.requires_grad) for parameter in parameters]
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        for parameter, _ in flags:
-            parameter.requires_grad_(False)
-        for parameter in parameters:
-            parameter.tensor.requires_grad_(True)
-        yield learner
-    finally:
-
-        def restore() -> None:
-            write_back([(parameter.tensor, learner.originals[parameter.name]) for parameter in parameters])
-            for parameter, flag in flags:
-                parameter.requires_grad_(flag)
-            for part, mode in modes:
-                part.training = mode
-
-        finish(restore)
-
-
-def check_step(learner: Learner, now: Step) -> None:
-    """Raise `UpdateError` for the first gradient, or sum of steps, that is not finite after a step."""
-    if bool(torch.stack([delta.sum() for delta in learner.deltas.values()]).isfinite().all()):
-        learner.last = {}
-        return  # a sum of finite numbers may overflow, so a bad one only says: look closer
-    for what, values in (("gradient of", learner.last), ("sum of steps in", learner.deltas)):
-        for parameter in learner.parameters:
-            if parameter.name in values and not bool(values[parameter.name].isfinite().all()):
-                raise now.error(what, parameter)
+    loss: Loss
+    parameters: Selector
+    batch: Batch
+    epochs: int
+    progress: bool
 
 
 Losses = float | list[float]  # of one step; layer by layer where layers have losses of their own
@@ -145,6 +52,7 @@ class Training:
     blocks_only: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     plain: PlainWay | None = None  # how the same is done without hooks
+    rule: Rule | None = None  # how gradients become steps, where they are not the steps themselves
 
 
 def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> WeightUpdate | list[WeightUpdate]:
@@ -190,7 +98,7 @@ def _train(
 ) -> Trained:
     groups = _groups(samples, training)
     losses: list[Losses] = []
-    with learning(model, parameters) as learner:
+    with learning(model, parameters, training.rule) as learner:
         for number, group in enumerate(track(groups, f"{training.method}, lr {lr:g}", enabled=training.progress)):
             now = Step(number, len(groups), lr)
             losses.append(step(learner, group, now))

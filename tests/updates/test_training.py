@@ -7,7 +7,7 @@ from torch import nn
 from iclmech._base import ModelError, UpdateError
 from iclmech.models import Parameter
 from iclmech.updates import gradient_descent
-from iclmech.updates._trainer import Learner, learning
+from iclmech.updates._learner import Learner, learning
 
 
 def test_only_the_chosen_parameters_require_gradients_inside(tiny_model):

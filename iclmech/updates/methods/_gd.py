@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
-
-from torch import Tensor
+from typing import Unpack, overload
 
 from iclmech.models import ICLModel, Selector
 
-from .._samples import Loss, Sample, Source, loss_of
-from .._trainer import Batch, Gradients, Learner, Step, Training, run
+from .._output_loss import step_at_output
+from .._samples import Loss, Source
+from .._trainer import Batch, Options, Training, run
 from .._weight_update import WeightUpdate
 
 
 @overload
-def gradient_descent(
-    model: ICLModel,
-    prompts: Source,
-    *,
-    lr: float,
-    loss: Loss = ...,
-    parameters: Selector = ...,
-    batch: Batch = ...,
-    epochs: int = ...,
-    progress: bool = ...,
-) -> WeightUpdate: ...
+def gradient_descent(model: ICLModel, prompts: Source, *, lr: float, **options: Unpack[Options]) -> WeightUpdate: ...
 @overload
 def gradient_descent(
-    model: ICLModel,
-    prompts: Source,
-    *,
-    lr: Sequence[float],
-    loss: Loss = ...,
-    parameters: Selector = ...,
-    batch: Batch = ...,
-    epochs: int = ...,
-    progress: bool = ...,
+    model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[Options]
 ) -> list[WeightUpdate]: ...
 def gradient_descent(
     model: ICLModel,
@@ -78,27 +59,4 @@ def gradient_descent(
     Source: Dai et al., arXiv 2212.10559; Deutch et al., arXiv 2311.07772.
     """
     training = Training("gd", lr, loss, parameters, batch, epochs, progress, plain="through")
-    return run(model, prompts, training, _step)
-
-
-def _step(learner: Learner, samples: list[Sample], now: Step) -> float:
-    total: Gradients = {}
-    losses: list[float] = []
-    for sample in samples:
-        loss, gradients = _gradients(learner, sample, now)
-        losses.append(loss)
-        for name, gradient in gradients.items():
-            share = gradient if len(samples) == 1 else gradient / len(samples)
-            total[name] = total[name] + share if name in total else share
-    learner.step(total, now.lr)
-    return sum(losses) / len(losses)
-
-
-def _gradients(learner: Learner, sample: Sample, now: Step) -> tuple[float, Gradients]:
-    model, top = learner.model, learner.model.shape.n_layers - 1
-    kept: list[Tensor] = []
-    with model.hooks([("resid_post", top, kept.append)]):
-        model.forward(sample.inputs(model.device), unembed=False)
-    value = loss_of(model.readout(kept[0][0, sample.positions]), sample)  # the logits, where they count
-    now.check_loss([value.item()], [None])
-    return value.item(), learner.gradients(value, learner.parameters)
+    return run(model, prompts, training, step_at_output)
