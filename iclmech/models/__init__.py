@@ -14,6 +14,7 @@ from ._protocol import (
     ScoreWay as ScoreWay,
     StorageForm as StorageForm,
     canonical as canonical,
+    is_ids as is_ids,
 )
 from ._scores import (
     SCORE_TAPS as SCORE_TAPS,

@@ -25,7 +25,7 @@ def _gradients(learner: Learner, sample: Sample, now: Step) -> tuple[float, Grad
     model, top = learner.model, learner.model.shape.n_layers - 1
     kept: list[Tensor] = []
     with model.hooks([("resid_post", top, kept.append)]):
-        model.forward(sample.inputs(model.device), unembed=False)
+        model.forward(sample.row(model), unembed=False)
     value = loss_of(model.readout(kept[0][0, sample.positions]), sample)  # the logits, where they count
     now.check_loss([value.item()], [None])
     return value.item(), learner.gradients(value, learner.parameters)

@@ -7,13 +7,13 @@ for its keys and values, and once more, with a graph, on the tokens that are rea
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from iclmech.models import Twin, attention, narrowed
+from iclmech.models import Twin, attention, is_ids, narrowed
 
 Take = Callable[[int, Tensor], None]
 """Called after every block with its number and its output where the loss reads, [row, counted, d_model], graph and all."""
@@ -24,15 +24,18 @@ class _Stop(Exception):
 
 
 class Blocks:
-    """One pass of `tokens` [row, token]; the loss reads the outputs at `positions`. `few`: run blocks again there.
+    """One pass of `inputs`, ids [row, token] or embeddings [row, token, d_model]; the loss reads the outputs at `at`.
+
+    `few`: run blocks again there.
 
     `repeating` tells hooks on the twin that a block is being run again.
     """
 
-    def __init__(self, twin: Twin, tokens: Tensor, positions: slice, few: bool):
-        self.twin, self.tokens, self.few = twin, tokens, few
-        self.n = tokens.shape[1]
-        self.at = torch.arange(self.n, device=tokens.device)[positions]
+    def __init__(self, twin: Twin, inputs: Tensor, at: Sequence[int], few: bool):
+        self.twin, self.few = twin, few
+        self.inputs = {"input_ids" if is_ids(inputs) else "inputs_embeds": inputs}
+        self.n = inputs.shape[1]
+        self.at = torch.tensor(at, device=inputs.device)
         self._mode = (
             "graph"  # plain attention; "bare": without a graph; "keys": stop there; "some": the tokens `at` alone
         )
@@ -91,7 +94,7 @@ class Blocks:
     def _run(self, handles: list[Any]) -> None:
         try:
             with self.twin.using(self._attend), contextlib.suppress(_Stop):
-                self.twin.base(input_ids=self.tokens, use_cache=False)
+                self.twin.base(**self.inputs, use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from iclmech._base import UpdateError, track
 from iclmech.models import ICLModel, Parameter, Selector, Twin
+from iclmech.models._verified import tolerance, verdict
 
 from ._applying import base_hash
 from ._learner import Gradients, Learner, Rule, check_step, learning
+from ._losses import cross_entropy
 from ._parameter_layout import ParameterLayout
-from ._samples import Loss, Sample, Source, check_rates, digest_of, samples_of
+from ._samples import Loss, Sample, Source, check_rates, digest_of, loss_name, samples_of
 from ._step import Step
-from ._twin_training import PlainRun, PlainWay, plain_twin, verdicts
+from ._twin_training import PlainRun, PlainWay, plain_twin
 from ._weight_update import WeightUpdate, made_on
 
 Batch = Literal["one", "full"]
@@ -83,7 +85,12 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
     else:
         trained = [_train(model, samples, parameters, training, rate, step) for rate in rates]
     updates = [
-        WeightUpdate(deltas, layout, model_hash, _meta(model, samples, training, rate, losses))
+        WeightUpdate(
+            deltas,
+            layout,
+            model_hash,
+            _meta(model, samples, replace(training, loss=loss_name(source, training.loss)), rate, losses),
+        )
         for rate, (deltas, losses) in zip(rates, trained, strict=True)
     ]
     return updates if isinstance(training.lr, Sequence) else updates[0]
@@ -115,27 +122,40 @@ def _twin(
     model: ICLModel, samples: list[Sample], parameters: list[Parameter], training: Training, step: TakeStep
 ) -> Twin | None:
     """The twin to train in place of the model, if nothing forbids it and two steps of both once gave the same."""
-    longest = max(len(sample.tokens) for sample in samples)
-    twin = plain_twin(model, parameters, longest) if training.plain else None
-    if twin is None or training.plain is None:
+    plain = training.plain
+    twin = plain_twin(model, parameters, max(len(sample) for sample in samples)) if plain else None
+    if twin is None:
         return None
-    known = verdicts.setdefault(twin, {})
-    way = f"{training.plain}, few {PlainRun.few(samples[0])}"
-    if way not in known:
-        some, once = (samples * 2)[:2], replace(training, epochs=1, batch="one", progress=False)
+    some, once = (
+        [_probe(sample) for sample in (samples * 2)[:2]],
+        replace(training, epochs=1, batch="one", progress=False),
+    )
+
+    def difference() -> str:
         theirs, _ = _train(model, some, parameters, once, 0.01, step)
-        try:
-            ((mine, _),) = _train_plain(model, twin, some, parameters, once, [0.01])
-            known[way] = _agree(mine, theirs)
-        except Exception:  # the hooked model is always there, so whatever fails here only costs time
-            known[way] = False
-    return twin if known[way] else None
+        ((mine, _),) = _train_plain(model, twin, some, parameters, once, [0.01])
+        return _difference(mine, theirs, model.dtype)
+
+    return None if verdict(twin, way_of(plain, samples[0]), difference) else twin
 
 
-def _agree(mine: Gradients, theirs: Gradients) -> bool:
+def _probe(sample: Sample) -> Sample:
+    """The sample with a loss that cannot fail: what a loss of the user's does is no verdict on the twin."""
+    return sample if sample.loss is None else replace(sample, loss=cross_entropy([0] * len(sample.positions)))
+
+
+def way_of(plain: PlainWay | None, sample: Sample) -> str:
+    """The name of a way through the twin, each of which is tried once."""
+    return f"{plain}, few {PlainRun.few(sample)}, {'embeddings' if sample.embedded else 'ids'}"
+
+
+def _difference(mine: Gradients, theirs: Gradients, dtype: torch.dtype) -> str:
+    """The first parameter whose change is not the same, or nothing; measured by the norm of whole matrices."""
     whole = float(torch.stack([delta.norm() for delta in theirs.values()]).norm())
-    gaps = ((mine[name] - delta).norm() <= 1e-3 * delta.norm() + 1e-5 * whole for name, delta in theirs.items())
-    return all(bool(gap) for gap in gaps)
+    for name, delta in theirs.items():
+        if not (mine[name] - delta).norm() <= tolerance(dtype) * (10 * delta.norm() + 0.1 * whole):
+            return f"the weight change of {name}"
+    return ""
 
 
 def _train_plain(

@@ -140,7 +140,7 @@ def _gradients(learner: Learner, sample: Sample, now: Step, layers: Sequence[int
     hooks: list[tuple[str, int, HookFn]] = [("resid_pre", layer, Tensor.detach) for layer in layers]
     hooks += [("resid_post", layer, partial(learn, layer)) for layer in layers]
     with contextlib.suppress(_Enough), model.hooks(hooks):
-        model.forward(sample.inputs(model.device), unembed=False)
+        model.forward(sample.row(model), unembed=False)
     return losses, gradients
 
 
