@@ -1,7 +1,8 @@
 """Sequences through the blocks of a plain twin, with no more graph than the losses ask for.
 
 Layer-causal: a block's input is detached. Where the loss reads few tokens, a block runs on all tokens without a graph but
-for its keys and values, and once more, with a graph, on the tokens that are read.
+for its keys and values, and once more, with a graph, on the tokens that are read. Where it reads most of them, that
+would be one forward too many, so the graph of all tokens is kept.
 """
 
 from __future__ import annotations

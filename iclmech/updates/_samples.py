@@ -35,8 +35,10 @@ class Sample:
             another number of positions, or no loss where there is no next token.
 
     Example:
-        >>> rows = torch.randn(5, 32)
-        >>> sample = Sample(rows, positions=[1, 3], loss=squared_error([0.5, -1.0], readout=7))
+        >>> from iclmech.updates import squared_error
+        >>> sample = Sample(torch.zeros(5, 32), positions=[1, 3], loss=squared_error([0.5, -1.0], readout=7))
+        >>> len(sample), sample.embedded
+        (5, True)
     """
 
     inputs: SequenceOf[int] | Int[Tensor, "position"] | Float[Tensor, "position d_model"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypedDict
 
 import torch
@@ -14,7 +15,7 @@ from iclmech.models import ICLModel, Parameter, Selector, Twin
 from iclmech.models._verified import tolerance, verdict
 
 from ._applying import base_hash
-from ._learner import Gradients, Learner, Rule, check_step, learning
+from ._learner import Learner, Rule, check_step, learning
 from ._losses import cross_entropy
 from ._parameter_layout import ParameterLayout
 from ._samples import Loss, Sample, Source, check_rates, digest_of, loss_name, samples_of
@@ -46,7 +47,7 @@ class Training:
 
     method: str
     lr: float | Sequence[float]
-    loss: str  # checked by samples_of
+    loss: str  # checked by samples_of; "own" where samples bring it
     parameters: Selector
     batch: str  # checked by run
     epochs: int
@@ -68,6 +69,7 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
         raise UpdateError(f"got epochs={training.epochs}; expected at least 1.")
     model.require_raw()
     samples = samples_of(model, source, training.loss)
+    training = replace(training, loss=loss_name(source, training.loss))
     parameters = [
         parameter
         for parameter in model.parameters(training.parameters)
@@ -85,12 +87,7 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
     else:
         trained = [_train(model, samples, parameters, training, rate, step) for rate in rates]
     updates = [
-        WeightUpdate(
-            deltas,
-            layout,
-            model_hash,
-            _meta(model, samples, replace(training, loss=loss_name(source, training.loss)), rate, losses),
-        )
+        WeightUpdate(deltas, layout, model_hash, _meta(model, samples, training, rate, losses))
         for rate, (deltas, losses) in zip(rates, trained, strict=True)
     ]
     return updates if isinstance(training.lr, Sequence) else updates[0]
@@ -126,17 +123,32 @@ def _twin(
     twin = plain_twin(model, parameters, max(len(sample) for sample in samples)) if plain else None
     if twin is None:
         return None
+    for way, some in _by_way(samples, plain).items():
+        if verdict(twin, way, partial(_try_twin, model, twin, some, parameters, training, step)):
+            return None
+    return twin
+
+
+def _try_twin(
+    model: ICLModel,
+    twin: Twin,
+    samples: list[Sample],
+    parameters: list[Parameter],
+    training: Training,
+    step: TakeStep,
+) -> str:
+    """What differs between two steps of the model and two of the twin."""
     some, once = (
         [_probe(sample) for sample in (samples * 2)[:2]],
         replace(training, epochs=1, batch="one", progress=False),
     )
-
-    def difference() -> str:
-        theirs, _ = _train(model, some, parameters, once, 0.01, step)
-        ((mine, _),) = _train_plain(model, twin, some, parameters, once, [0.01])
-        return _difference(mine, theirs, model.dtype)
-
-    return None if verdict(twin, way_of(plain, samples[0]), difference) else twin
+    theirs, _ = _train(model, some, parameters, once, 0.01, step)
+    ((mine, _),) = _train_plain(model, twin, some, parameters, once, [0.01])
+    whole = float(torch.stack([delta.norm() for delta in theirs.values()]).norm())
+    for name, delta in theirs.items():  # whole matrices, since single weights may be rounding alone
+        if not (mine[name] - delta).norm() <= tolerance(model.dtype) * (10 * delta.norm() + 0.1 * whole):
+            return f"the weight change of {name}"
+    return ""
 
 
 def _probe(sample: Sample) -> Sample:
@@ -144,18 +156,13 @@ def _probe(sample: Sample) -> Sample:
     return sample if sample.loss is None else replace(sample, loss=cross_entropy([0] * len(sample.positions)))
 
 
-def way_of(plain: PlainWay | None, sample: Sample) -> str:
-    """The name of a way through the twin, each of which is tried once."""
-    return f"{plain}, few {PlainRun.few(sample)}, {'embeddings' if sample.embedded else 'ids'}"
-
-
-def _difference(mine: Gradients, theirs: Gradients, dtype: torch.dtype) -> str:
-    """The first parameter whose change is not the same, or nothing; measured by the norm of whole matrices."""
-    whole = float(torch.stack([delta.norm() for delta in theirs.values()]).norm())
-    for name, delta in theirs.items():
-        if not (mine[name] - delta).norm() <= tolerance(dtype) * (10 * delta.norm() + 0.1 * whole):
-            return f"the weight change of {name}"
-    return ""
+def _by_way(samples: list[Sample], plain: PlainWay | None) -> dict[str, list[Sample]]:
+    """Samples by the way that they take through the twin; each way is tried once."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        way = f"{plain}, few {PlainRun.few(sample)}, {'embeddings' if sample.embedded else 'ids'}"
+        found.setdefault(way, []).append(sample)
+    return found
 
 
 def _train_plain(

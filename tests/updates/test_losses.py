@@ -94,6 +94,19 @@ def test_embedding_rows_go_through_the_twin(fresh_model, episodes):
     assert verdict(twin_of(model), "through, few True, embeddings", lambda: "never tried") == ""
 
 
+def test_every_way_of_mixed_samples_is_tried(fresh_model, episodes, context):
+    """Ids and embedding rows in one call, read at few and at most positions."""
+    model = fresh_model("llama")
+    own = [Sample(rows, at, squared_error(targets, TOKEN)) for rows, at, targets in episodes]
+    own.append(Sample(context.demonstrations[0].tokens, [0, 1]))
+    together = layer_causal_gd(model, own, lr=0.01)
+    for way in ("few True, embeddings", "few False, embeddings", "few True, ids"):
+        assert verdict(twin_of(model), f"batched, {way}", lambda: "never tried") == ""
+    with model.hooks([("attn_out", 0, lambda tensor: None)]):
+        hooked = layer_causal_gd(model, own, lr=0.01)
+    assert (together + hooked.scaled(-1)).norm() < 1e-4 * hooked.norm()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_direction_of_the_vocabulary(method, tiny_model, tiny_hf, episodes):
     direction = torch.randn(tiny_model("llama").shape.d_vocab, generator=torch.Generator().manual_seed(0)) / 20

@@ -37,9 +37,10 @@ def gradient_descent(
 
     Args:
         model: an unprocessed model (norms not folded into the weights: a folded model is another training problem).
-        prompts: a `PromptSet` with one context, a context of one (`prompts.contexts[c]`), or a list of demonstrations.
+        prompts: a `PromptSet` with one context, a context of one (`prompts.contexts[c]`), or a list of demonstrations;
+            or a list of `Sample`s, which bring losses of their own, on token ids or embedding rows.
         lr: the learning rate ≥ 0, or a list of them: each starts from the model's own weights, and a list is returned.
-        loss: "label" counts the label's tokens only, "all" every token after BOS (Deutch et al.).
+        loss: of demonstrations: "label" counts the label's tokens only, "all" every token after BOS (Deutch et al.).
         parameters: "attn_kv" (key and value projections with their biases), "attn_v", "all", or a function
             `(name, layer) -> bool`, where layer is None outside the blocks.
         batch: "one" takes a step per demonstration, "full" one step on the mean over all demonstrations (which makes
@@ -55,6 +56,13 @@ def gradient_descent(
         UpdateError: no demonstrations, several contexts, a bad learning rate, or a loss or gradient that is not finite
             (the text names layer, step and learning rate).
         ModelError: the model is folded or was loaded with processing.
+
+    Example:
+        >>> import iclmech as icl
+        >>> model = icl.load_model("icl-mini")
+        >>> prompts = icl.build_prompts(model, icl.load_task("mini/sentiment"), k=4, n_queries=2)
+        >>> len(icl.gradient_descent(model, prompts, lr=0.03).meta["losses"])
+        4
 
     Source: Dai et al., arXiv 2212.10559; Deutch et al., arXiv 2311.07772.
     """

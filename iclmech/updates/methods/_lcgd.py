@@ -66,7 +66,8 @@ def layer_causal_gd(
         strategy: for "simultaneous", the same numbers in two ways. "batched" (the default) keeps the graphs of all
             blocks and unembeds all readouts in one product; "layerwise" takes each block's gradient as soon as its
             readout is known and frees its graph: the memory of one block, one unembedding product per layer.
-            "bottom_up" is always layerwise, and costs up to (L+1)/2 forwards a step.
+            "bottom_up", and whatever has to go through the hooked model, is always layerwise; "bottom_up" costs up to
+            (L+1)/2 forwards a step.
 
     Returns:
         As `gradient_descent`; `update.meta["losses"]` holds `[step][layer]`.
