@@ -123,12 +123,12 @@ class _Enough(Exception):
 
 
 def _gradients(learner: Learner, sample: Sample, now: Step, layers: Sequence[int]) -> tuple[list[float], Gradients]:
-    """One forward; right after each of `layers` its loss, its gradient, and the end of its graph."""
+    """One forward; right after each of `layers` its loss and its gradient. No graph is wider than one block."""
     model = learner.model
     losses: list[float] = []
     gradients: Gradients = {}
 
-    def learn(layer: int, resid: Tensor) -> Tensor:
+    def learn(layer: int, resid: Tensor) -> None:
         value = loss_of(model.readout(resid[0, sample.positions]), sample)
         losses.append(value.item())
         now.check_loss(losses[-1:], [layer])
@@ -136,7 +136,6 @@ def _gradients(learner: Learner, sample: Sample, now: Step, layers: Sequence[int
         gradients.update(learner.gradients(value, own))
         if layer == layers[-1]:
             raise _Enough
-        return resid.detach()
 
     hooks: list[tuple[str, int, HookFn]] = [("resid_pre", layer, Tensor.detach) for layer in layers]
     hooks += [("resid_post", layer, partial(learn, layer)) for layer in layers]
