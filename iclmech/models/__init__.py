@@ -10,7 +10,11 @@ from ._protocol import (
     HookFn as HookFn,
     ModelShape as ModelShape,
     Parameter as Parameter,
+    ParameterKind as ParameterKind,
     ScoreWay as ScoreWay,
+    StorageForm as StorageForm,
+    canonical as canonical,
+    is_ids as is_ids,
 )
 from ._scores import (
     SCORE_TAPS as SCORE_TAPS,

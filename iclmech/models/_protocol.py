@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 ParameterKind = Literal["k", "v", "k_bias", "v_bias", "other"]
+StorageForm = Literal["head_in_out", "out_in", "in_out", "head_out", "out", "other"]
 ScoreSource = Literal["hook", "rotated", "plain", "native_rotary"]
 
 
@@ -31,23 +32,42 @@ class ModelShape:
 class Parameter:
     """One trainable tensor of the model, the very object that a forward pass reads.
 
-    `layer` is None outside the blocks; `kind` is "other" for everything but the key and value projections.
+    `layer` is None outside the blocks; `kind` is "other" for everything but the key and value projections, whose `form`
+    says how the model stores them, `heads` by how many key heads.
     """
 
     name: str
     layer: int | None
     kind: ParameterKind
     tensor: nn.Parameter
-    heads: int
-    transposed: bool = False
+    form: StorageForm = "other"
+    heads: int = 1
 
     def canonical(self, value: Tensor) -> Tensor:
-        """`value`, laid out like the parameter, as [n_kv_heads, d_model, d_head] (weights) or [n_kv_heads, d_head] (biases)."""
-        if self.kind in ("k_bias", "v_bias"):
-            return value.reshape(self.heads, -1)
-        if self.kind == "other" or not self.transposed:
-            return value
-        return value.reshape(self.heads, -1, value.shape[-1]).transpose(1, 2)
+        """`value`, laid out like the parameter, by heads: see the function `canonical`."""
+        return canonical(value, self.form, self.heads)
+
+
+def canonical(value: Tensor, form: StorageForm, heads: int) -> Tensor:
+    """A key or value projection by heads: `[kv_head, d_model, d_head]`, or `[kv_head, d_head]` for a bias; else as it is.
+
+    Args:
+        value: laid out in `form`: "head_in_out" `[kv_head, d_model, d_head]`, "out_in" `[kv_head·d_head, d_model]`,
+            "in_out" `[d_model, kv_head·d_head]`, "head_out" `[kv_head, d_head]`, "out" `[kv_head·d_head]`, or "other".
+        form: one of these.
+        heads: how many key heads there are.
+
+    Example:
+        >>> canonical(torch.zeros(8, 5), "out_in", heads=4).shape
+        torch.Size([4, 5, 2])
+    """
+    if form == "out_in":
+        return value.unflatten(0, (heads, -1)).transpose(1, 2)
+    if form == "in_out":
+        return value.unflatten(1, (heads, -1)).transpose(0, 1)
+    if form == "out":
+        return value.unflatten(0, (heads, -1))
+    return value
 
 
 @dataclass(frozen=True)
@@ -110,7 +130,7 @@ class Backend(Protocol):
         ...
 
     def key_value_parameters(self) -> list[Parameter]:
-        """Leaves of the key and value projections, layer by layer: k, v, then their biases where present."""
+        """The key and value projections, layer by layer: k, v, then their biases where present."""
         ...
 
     def other_parameters(self) -> list[Parameter]:

@@ -1,19 +1,20 @@
 """Sequences through the blocks of a plain twin, with no more graph than the losses ask for.
 
 Layer-causal: a block's input is detached. Where the loss reads few tokens, a block runs on all tokens without a graph but
-for its keys and values, and once more, with a graph, on the tokens that are read.
+for its keys and values, and once more, with a graph, on the tokens that are read. Where it reads most of them, that
+would be one forward too many, so the graph of all tokens is kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from iclmech.models import Twin, attention, narrowed
+from iclmech.models import Twin, attention, is_ids, narrowed
 
 Take = Callable[[int, Tensor], None]
 """Called after every block with its number and its output where the loss reads, [row, counted, d_model], graph and all."""
@@ -24,15 +25,18 @@ class _Stop(Exception):
 
 
 class Blocks:
-    """One pass of `tokens` [row, token]; the loss reads the outputs at `positions`. `few`: run blocks again there.
+    """One pass of `inputs`, ids [row, token] or embeddings [row, token, d_model]; the loss reads the outputs at `at`.
+
+    `few`: run blocks again there.
 
     `repeating` tells hooks on the twin that a block is being run again.
     """
 
-    def __init__(self, twin: Twin, tokens: Tensor, positions: slice, few: bool):
-        self.twin, self.tokens, self.few = twin, tokens, few
-        self.n = tokens.shape[1]
-        self.at = torch.arange(self.n, device=tokens.device)[positions]
+    def __init__(self, twin: Twin, inputs: Tensor, at: Sequence[int], few: bool):
+        self.twin, self.few = twin, few
+        self.inputs = {"input_ids" if is_ids(inputs) else "inputs_embeds": inputs}
+        self.n = inputs.shape[1]
+        self.at = torch.tensor(at, device=inputs.device)
         self._mode = (
             "graph"  # plain attention; "bare": without a graph; "keys": stop there; "some": the tokens `at` alone
         )
@@ -91,7 +95,7 @@ class Blocks:
     def _run(self, handles: list[Any]) -> None:
         try:
             with self.twin.using(self._attend), contextlib.suppress(_Stop):
-                self.twin.base(input_ids=self.tokens, use_cache=False)
+                self.twin.base(**self.inputs, use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()

@@ -1,129 +1,39 @@
-"""Plain SGD on chosen parameters of a model that is left, bit for bit, as it was found."""
+"""From demonstrations to weight updates: one for every learning rate, by the quickest way that was found right."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from iclmech._base import UpdateError, provenance, track
+from iclmech._base import UpdateError, track
 from iclmech.models import ICLModel, Parameter, Selector, Twin
+from iclmech.models._verified import tolerance, verdict
 
 from ._applying import base_hash
-from ._parameter_layout import KINDS, layout_of
-from ._restore import finish, write_back
-from ._samples import Sample, Source, check_rates, digest_of, samples_of
-from ._step import Step as Step
-from ._twin_training import PlainRun, PlainWay, plain_twin, verdicts
-from ._weight_update import WeightUpdate
+from ._learner import Learner, Rule, check_step, learning
+from ._losses import cross_entropy
+from ._parameter_layout import ParameterLayout
+from ._samples import Loss, Sample, Source, check_rates, digest_of, loss_name, samples_of
+from ._step import Step
+from ._twin_training import PlainRun, PlainWay, plain_twin
+from ._weight_update import WeightUpdate, made_on
 
 Batch = Literal["one", "full"]
-Gradients = dict[str, Tensor]
 
 
-@dataclass
-class Learner:
-    """The parameters in training: W = original + ΔW, with ΔW summed up in at least float32.
+class Options(TypedDict, total=False):
+    """The keyword arguments that every update method takes, besides `lr`; see `gradient_descent`."""
 
-    The sum is what makes small steps count where weights are bfloat16 or float16: the weights are rounded from it
-    afresh after every step and never read back.
-    """
-
-    model: ICLModel
-    parameters: list[Parameter]
-    originals: dict[str, Tensor] = field(default_factory=dict)
-    deltas: dict[str, Tensor] = field(default_factory=dict)
-    last: Gradients = field(default_factory=dict)  # what the latest step was taken with
-
-    def __post_init__(self) -> None:
-        for parameter in self.parameters:
-            weight = parameter.tensor.detach()
-            self.originals[parameter.name] = weight.clone()
-            self.deltas[parameter.name] = torch.zeros_like(
-                weight, dtype=torch.promote_types(weight.dtype, torch.float32)
-            )
-
-    def of_layer(self, layer: int) -> list[Parameter]:
-        """The parameters of one block."""
-        return [parameter for parameter in self.parameters if parameter.layer == layer]
-
-    @torch.no_grad()
-    def step(self, gradients: Gradients, lr: float) -> None:
-        """ΔW ← ΔW − lr · gradient, and the weights follow."""
-        self.last = gradients
-        for parameter in self.parameters:
-            if parameter.name in gradients:
-                delta = self.deltas[parameter.name]
-                delta.sub_(gradients[parameter.name].to(delta.dtype), alpha=lr)
-                if parameter.tensor.dtype == delta.dtype:
-                    torch.add(self.originals[parameter.name], delta, out=parameter.tensor.data)
-                else:
-                    parameter.tensor.copy_(self.originals[parameter.name].to(delta.dtype) + delta)
-
-    def gradients(self, value: Tensor, parameters: list[Parameter]) -> Gradients:
-        """Gradients of `value`, whose graph is freed. A key or value projection that it does not depend on is an error."""
-        if not parameters:
-            return {}
-        found = torch.autograd.grad(
-            value, [parameter.tensor for parameter in parameters], allow_unused=True
-        )  # checked below
-        for parameter, gradient in zip(parameters, found, strict=True):
-            if gradient is None and parameter.kind in KINDS:
-                raise UpdateError(
-                    f"the loss does not depend on {parameter.name}: this is not a parameter that the model uses."
-                )
-        return {
-            parameter.name: gradient
-            for parameter, gradient in zip(parameters, found, strict=True)
-            if gradient is not None
-        }
-
-
-@contextlib.contextmanager
-def learning(model: ICLModel, parameters: list[Parameter]) -> Iterator[Learner]:
-    """Only `parameters` require gradients and dropout is off inside; weights, flags and modes are restored on every way out."""
-    module: nn.Module = model.hooked
-    with torch.inference_mode(False), torch.enable_grad():
-        learner = Learner(model, parameters)
-        yield from _with_state_kept(module, parameters, learner)
-
-
-def _with_state_kept(module: nn.Module, parameters: list[Parameter], learner: Learner) -> Iterator[Learner]:
-    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    flags += [(parameter.tensor, parameter.tensor.requires_grad) for parameter in parameters]
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        for parameter, _ in flags:
-            parameter.requires_grad_(False)
-        for parameter in parameters:
-            parameter.tensor.requires_grad_(True)
-        yield learner
-    finally:
-
-        def restore() -> None:
-            write_back([(parameter.tensor, learner.originals[parameter.name]) for parameter in parameters])
-            for parameter, flag in flags:
-                parameter.requires_grad_(flag)
-            for part, mode in modes:
-                part.training = mode
-
-        finish(restore)
-
-
-def check_step(learner: Learner, now: Step) -> None:
-    """Raise `UpdateError` for the first gradient, or sum of steps, that is not finite after a step."""
-    if bool(torch.stack([delta.sum() for delta in learner.deltas.values()]).isfinite().all()):
-        learner.last = {}
-        return  # a sum of finite numbers may overflow, so a bad one only says: look closer
-    for what, values in (("gradient of", learner.last), ("sum of steps in", learner.deltas)):
-        for parameter in learner.parameters:
-            if parameter.name in values and not bool(values[parameter.name].isfinite().all()):
-                raise now.error(what, parameter)
+    loss: Loss
+    parameters: Selector
+    batch: Batch
+    epochs: int
+    progress: bool
 
 
 Losses = float | list[float]  # of one step; layer by layer where layers have losses of their own
@@ -137,7 +47,7 @@ class Training:
 
     method: str
     lr: float | Sequence[float]
-    loss: str  # checked by samples_of
+    loss: str  # checked by samples_of; "own" where samples bring it
     parameters: Selector
     batch: str  # checked by run
     epochs: int
@@ -145,6 +55,7 @@ class Training:
     blocks_only: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     plain: PlainWay | None = None  # how the same is done without hooks
+    rule: Rule | None = None  # how gradients become steps, where they are not the steps themselves
 
 
 def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> WeightUpdate | list[WeightUpdate]:
@@ -158,6 +69,7 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
         raise UpdateError(f"got epochs={training.epochs}; expected at least 1.")
     model.require_raw()
     samples = samples_of(model, source, training.loss)
+    training = replace(training, loss=loss_name(source, training.loss))
     parameters = [
         parameter
         for parameter in model.parameters(training.parameters)
@@ -168,7 +80,7 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
             f"parameters={training.parameters!r} chooses no parameter of {model.name}; nothing could be trained."
         )
     model_hash = base_hash(model)
-    layout = {parameter.name: layout_of(parameter) for parameter in parameters}
+    layout = {parameter.name: ParameterLayout.of(parameter) for parameter in parameters}
     twin = _twin(model, samples, parameters, training, step)
     if twin is not None:
         trained = _train_plain(model, twin, samples, parameters, training, rates)
@@ -190,7 +102,7 @@ def _train(
 ) -> Trained:
     groups = _groups(samples, training)
     losses: list[Losses] = []
-    with learning(model, parameters) as learner:
+    with learning(model, parameters, training.rule) as learner:
         for number, group in enumerate(track(groups, f"{training.method}, lr {lr:g}", enabled=training.progress)):
             now = Step(number, len(groups), lr)
             losses.append(step(learner, group, now))
@@ -207,27 +119,50 @@ def _twin(
     model: ICLModel, samples: list[Sample], parameters: list[Parameter], training: Training, step: TakeStep
 ) -> Twin | None:
     """The twin to train in place of the model, if nothing forbids it and two steps of both once gave the same."""
-    longest = max(len(sample.tokens) for sample in samples)
-    twin = plain_twin(model, parameters, longest) if training.plain else None
-    if twin is None or training.plain is None:
+    plain = training.plain
+    twin = plain_twin(model, parameters, max(len(sample) for sample in samples)) if plain else None
+    if twin is None:
         return None
-    known = verdicts.setdefault(twin, {})
-    way = f"{training.plain}, few {PlainRun.few(samples[0])}"
-    if way not in known:
-        some, once = (samples * 2)[:2], replace(training, epochs=1, batch="one", progress=False)
-        theirs, _ = _train(model, some, parameters, once, 0.01, step)
-        try:
-            ((mine, _),) = _train_plain(model, twin, some, parameters, once, [0.01])
-            known[way] = _agree(mine, theirs)
-        except Exception:  # the hooked model is always there, so whatever fails here only costs time
-            known[way] = False
-    return twin if known[way] else None
+    for way, some in _by_way(samples, plain).items():
+        if verdict(twin, way, partial(_try_twin, model, twin, some, parameters, training, step)):
+            return None
+    return twin
 
 
-def _agree(mine: Gradients, theirs: Gradients) -> bool:
+def _try_twin(
+    model: ICLModel,
+    twin: Twin,
+    samples: list[Sample],
+    parameters: list[Parameter],
+    training: Training,
+    step: TakeStep,
+) -> str:
+    """What differs between two steps of the model and two of the twin."""
+    some, once = (
+        [_probe(sample) for sample in (samples * 2)[:2]],
+        replace(training, epochs=1, batch="one", progress=False),
+    )
+    theirs, _ = _train(model, some, parameters, once, 0.01, step)
+    ((mine, _),) = _train_plain(model, twin, some, parameters, once, [0.01])
     whole = float(torch.stack([delta.norm() for delta in theirs.values()]).norm())
-    gaps = ((mine[name] - delta).norm() <= 1e-3 * delta.norm() + 1e-5 * whole for name, delta in theirs.items())
-    return all(bool(gap) for gap in gaps)
+    for name, delta in theirs.items():  # whole matrices, since single weights may be rounding alone
+        if not (mine[name] - delta).norm() <= tolerance(model.dtype) * (10 * delta.norm() + 0.1 * whole):
+            return f"the weight change of {name}"
+    return ""
+
+
+def _probe(sample: Sample) -> Sample:
+    """The sample with a loss that cannot fail: what a loss of the user's does is no verdict on the twin."""
+    return sample if sample.loss is None else replace(sample, loss=cross_entropy([0] * len(sample.positions)))
+
+
+def _by_way(samples: list[Sample], plain: PlainWay | None) -> dict[str, list[Sample]]:
+    """Samples by the way that they take through the twin; each way is tried once."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        way = f"{plain}, few {PlainRun.few(sample)}, {'embeddings' if sample.embedded else 'ids'}"
+        found.setdefault(way, []).append(sample)
+    return found
 
 
 def _train_plain(
@@ -268,7 +203,5 @@ def _meta(
         "k": len(samples),
         "losses": losses,
         "demonstrations": digest_of(samples),
-        "n_layers": model.shape.n_layers,
-        "requires": list(model.applied),
-        "provenance": provenance(model=model.name, dtype=str(model.dtype), device=str(model.device)),
+        **made_on(model),
     }

@@ -11,7 +11,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -22,14 +21,11 @@ from iclmech.models import ICLModel, Parameter, Twin, twin_of, user_hooks
 
 from ._parameter_layout import KINDS
 from ._partial_pass import Blocks
-from ._samples import Sample, token_losses
+from ._samples import Sample, losses_of
 from ._step import ADVICE, Step
 
 PlainWay = Literal["through", "batched", "layerwise"]
 """Gradient descent, and the two strategies of layer-causal gradient descent."""
-
-verdicts: WeakKeyDictionary[Twin, dict[str, bool]] = WeakKeyDictionary()
-"""For every twin, which ways gave the hooked model's weight changes when they were tried."""
 
 _LOGITS = 16 * 2**20
 """Bytes of logits that are held at a time."""
@@ -72,12 +68,12 @@ class PlainRun:
     @staticmethod
     def few(sample: Sample) -> bool:
         """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
-        return 2 * (sample.stop - sample.start) <= len(sample.tokens)
+        return 2 * len(sample.positions) <= len(sample)
 
     @staticmethod
     def rates_at_once(samples: Sequence[Sample]) -> int:
         """How many learning rates go through together."""
-        return max(1, _TOKENS // max(len(sample.tokens) for sample in samples))
+        return max(1, _TOKENS // max(len(sample) for sample in samples))
 
     def step(self, samples: list[Sample], steps: Sequence[Step]) -> None:
         """One step of every rate on the mean over `samples`."""
@@ -111,55 +107,52 @@ class PlainRun:
         self, sample: Sample, steps: Sequence[Step]
     ) -> tuple[Tensor, list[tuple[Parameter, Tensor, Tensor]]]:
         """Losses [rate] or [rate, layer]; and for every parameter gradients at its outputs and its inputs."""
-        tokens = sample.inputs(self.model.device).expand(len(self.rates), -1)
-        self._blocks = blocks = Blocks(self.twin, tokens, sample.positions, self.few(sample))  # type: ignore[arg-type]  # one of the ways
-        with self._tapped():
-            if self.way == "layerwise":
-                return self._layerwise(blocks, sample, steps)
-            if self.way == "through":
-                outputs, layers = blocks.through()[:, None], [None]
-            else:
-                kept: list[Tensor] = []
-                blocks.layer_by_layer(lambda layer, resid: kept.append(resid))
-                outputs, layers = torch.stack(kept, 1), range(len(kept))
-            losses, pull = self._read(outputs, sample)
-            self._check(steps, losses, layers)
-            return losses if self.way == "batched" else losses[:, 0], self._take(outputs, pull)
-
-    def _layerwise(
-        self, blocks: Blocks, sample: Sample, steps: Sequence[Step]
-    ) -> tuple[Tensor, list[tuple[Parameter, Tensor, Tensor]]]:
+        inputs = sample.row(self.model)
+        inputs = inputs.expand(len(self.rates), *inputs.shape[1:])
+        self._blocks = blocks = Blocks(self.twin, inputs, sample.positions, self.few(sample))
+        kept: list[Tensor] = []
         columns: list[Tensor] = []
         factors: list[tuple[Parameter, Tensor, Tensor]] = []
 
-        def learn(layer: int, resid: Tensor) -> None:
-            losses, pull = self._read(resid[:, None], sample)
-            self._check(steps, losses, [layer])
+        def read(layers: Sequence[int | None]) -> None:
+            outputs = torch.stack(kept, 1)
+            kept.clear()
+            losses, pull = self._read(outputs, sample)
+            for now, row in zip(steps, losses.tolist(), strict=True):
+                now.check_loss(row, layers)
             columns.append(losses)
-            factors.extend(self._take(resid[:, None], pull))
+            factors.extend(self._take(outputs, pull))
 
-        blocks.layer_by_layer(learn)
+        def take(layer: int, resid: Tensor) -> None:
+            kept.append(resid)
+            if self.way == "layerwise":
+                read([layer])
+
+        with self._tapped():
+            if self.way == "through":
+                kept.append(blocks.through())
+                read([None])
+                return columns[0][:, 0], factors
+            blocks.layer_by_layer(take)
+            if kept:
+                read(range(len(kept)))
         return torch.cat(columns, 1), factors
 
     def _read(
         self, outputs: Float[Tensor, "rate layer counted d_model"], sample: Sample
     ) -> tuple[Float[Tensor, "rate layer"], Float[Tensor, "rate layer counted d_model"]]:
         """Losses of blocks' outputs, and the gradients of their sum; the logits are there a few tokens at a time."""
-        rows = outputs.detach().flatten(0, 2)
-        targets = sample.targets(rows.device).expand(outputs.shape[:3]).flatten()
+        rows, terms = outputs.detach().flatten(0, 2), sample.terms()
+        index = torch.arange(outputs.shape[2], device=rows.device).expand(outputs.shape[:3]).flatten()
         at_once = max(1, _LOGITS // (self.model.shape.d_vocab * rows.dtype.itemsize))
         found: list[tuple[Tensor, Tensor]] = []
-        for part, words in zip(rows.split(at_once), targets.split(at_once), strict=True):
+        for part, places in zip(rows.split(at_once), index.split(at_once), strict=True):
             part.requires_grad_(True)
-            lost = token_losses(self.twin.readout(part[None])[0], words)
+            lost = losses_of(self.twin.readout(part[None])[0], places, terms)
             (gradient,) = torch.autograd.grad(lost.sum(), part)
             found.append((lost.detach(), gradient))
         losses, pull = (torch.cat(parts) for parts in zip(*found, strict=True))
         return losses.view(outputs.shape[:3]).mean(-1), pull.view_as(outputs) / outputs.shape[2]
-
-    def _check(self, steps: Sequence[Step], losses: Tensor, layers: Sequence[int | None]) -> None:
-        for now, row in zip(steps, losses.tolist(), strict=True):
-            now.check_loss(row, layers)
 
     def _take(self, outputs: Tensor, pull: Tensor) -> list[tuple[Parameter, Tensor, Tensor]]:
         """Gradients at the outputs of all projections seen since the last call, with their inputs.

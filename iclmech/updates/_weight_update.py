@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclmech._base import UpdateError, digest, read_safetensors, rng, tensor_digest, write_safetensors
-from iclmech.models import ICLModel
+from iclmech._base import UpdateError, digest, provenance, read_safetensors, rng, tensor_digest, write_safetensors
+from iclmech.models import ICLModel, Parameter
 
-from ._applying import in_force
+from ._applying import base_hash, in_force
 from ._parameter_layout import KINDS, ParameterLayout
 
 _SCHEMA = 1
@@ -39,6 +40,53 @@ class WeightUpdate:
     layout: Mapping[str, ParameterLayout]
     model_hash: str
     meta: Mapping[str, Any]
+
+    @classmethod
+    def from_deltas(
+        cls, model: ICLModel, deltas: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None
+    ) -> WeightUpdate:
+        """A weight change that was made elsewhere, by LoRA or a method of your own, as an update of `model`.
+
+        Args:
+            model: the model that it changes, with the updates in force that it was made on.
+            deltas: parameter name → ΔW in the shape of that parameter, both as `model.parameters("all")` has them; of any
+                floating-point dtype, on any device. They are copied; half precision is stored as float32.
+            meta: how it came about, JSON-serialisable; `method` is "custom" unless named here.
+
+        Returns:
+            A `WeightUpdate` that can be applied, saved, scaled and compared like one of gradient descent.
+
+        Raises:
+            UpdateError: no deltas, a name that the model does not have, another shape, a dtype that is not floating
+                point, numbers that are not finite, or a meta that JSON cannot hold.
+
+        Example:
+            >>> import torch, iclmech as icl
+            >>> model = icl.load_model("icl-mini")
+            >>> weight = model.parameters("attn_v")[0]
+            >>> a, b = torch.ones(weight.tensor.shape[0], 1), torch.ones(1, weight.tensor.shape[1])
+            >>> update = icl.WeightUpdate.from_deltas(model, {weight.name: 0.01 * a @ b}, {"method": "lora", "rank": 1})
+            >>> with update.applied(model):
+            ...     update.hash in model.applied
+            True
+        """
+        known = {parameter.name: parameter for parameter in model.parameters("all")}
+        unknown = sorted(set(deltas) - set(known))
+        if unknown or not deltas:
+            raise UpdateError(
+                f"got deltas of {', '.join(unknown) or 'no parameter'}; the parameters of {model.name} are named like "
+                f'{", ".join(list(known)[:4])}: see model.parameters("all").'
+            )
+        layout = {name: ParameterLayout.of(known[name]) for name in deltas}
+        own = {name: _checked(known[name], delta) for name, delta in deltas.items()}
+        meta = {"method": "custom", **(meta or {}), **made_on(model)}
+        try:
+            json.dumps(meta, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UpdateError(
+                f"got a meta that JSON cannot hold ({error}); expected text, finite numbers, lists and dictionaries."
+            ) from error
+        return cls(own, layout, base_hash(model), meta)
 
     # -- looking at it --------------------------------------------------------------------------------------------
 
@@ -204,6 +252,33 @@ class WeightUpdate:
 
 def _norm(tensor: Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+
+
+def _checked(parameter: Parameter, delta: Tensor) -> Tensor:
+    """A copy of `delta` on the CPU in at least float32; `UpdateError` unless it may be added to `parameter`."""
+    expected = tuple(parameter.tensor.shape)
+    if not isinstance(delta, Tensor) or not torch.is_floating_point(delta):
+        got = delta.dtype if isinstance(delta, Tensor) else type(delta).__name__
+        raise UpdateError(
+            f"got a delta of {parameter.name} of dtype {got}; expected a floating-point tensor {expected}."
+        )
+    if tuple(delta.shape) != expected:
+        raise UpdateError(
+            f"got a delta of {parameter.name} of shape {tuple(delta.shape)}; expected {expected}, as the model stores it."
+        )
+    if not bool(delta.isfinite().all()):
+        raise UpdateError(f"the delta of {parameter.name} has entries that are not finite; look at what made it.")
+    wide = torch.promote_types(delta.dtype, torch.float32)
+    return delta.detach().to("cpu", wide, copy=True, memory_format=torch.contiguous_format)
+
+
+def made_on(model: ICLModel) -> dict[str, Any]:
+    """The meta that says on which model, in which state, an update was made."""
+    return {
+        "n_layers": model.shape.n_layers,
+        "requires": list(model.applied),
+        "provenance": provenance(model=model.name, dtype=str(model.dtype), device=str(model.device)),
+    }
 
 
 def _origin(update: WeightUpdate, method: str) -> dict[str, Any]:

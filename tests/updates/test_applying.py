@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from iclmech._base import UpdateError
-from iclmech.updates import gradient_descent, layer_causal_gd
+from iclmech.updates import WeightUpdate, gradient_descent, layer_causal_gd
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -142,3 +142,18 @@ def test_taken_out_in_the_wrong_order(updates, tiny_model, untouched):
         first.close()
     second.close()
     check()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_are_rounded_once(dtype, fresh_model):
+    """W + ΔW is summed in float32 and rounded to the type of W; a ΔW rounded first ends elsewhere in some weights."""
+    model, draw = fresh_model("gpt2", dtype=dtype), torch.Generator().manual_seed(0)
+    before = weights(model)
+    deltas = {name: 0.01 * torch.randn(weight.shape, generator=draw) for name, weight in before.items()}
+    with WeightUpdate.from_deltas(model, deltas).applied(model):
+        inside = weights(model)
+    twice = 0.0
+    for name, weight in before.items():
+        assert torch.equal(inside[name], (weight.float() + deltas[name]).to(dtype)), name
+        twice += float((inside[name] != weight + deltas[name].to(dtype)).float().mean()) / len(before)
+    assert twice > 0.01

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import reference
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -155,3 +156,83 @@ def test_shown_as_a_table(update):
     assert shown.count("<tr>") == 1 + 3
     assert update.hash in shown
     assert update.hash in repr(update)
+
+
+def rank_one(model, layer: int, kind: str, seed: int = 0) -> tuple[str, torch.Tensor, torch.Tensor]:
+    """Name of a projection, B and A of a LoRA of rank 1."""
+    parameter = next(p for p in model.parameters() if (p.layer, p.kind) == (layer, kind))
+    draw = torch.Generator().manual_seed(seed)
+    out, into = parameter.tensor.shape
+    return parameter.name, torch.randn(out, 1, generator=draw), torch.randn(1, into, generator=draw)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_hand_made_lora_is_an_update_like_any_other(family, tiny_model, tiny_hf, context, untouched, tmp_path):
+    model, plain = tiny_model(family), tiny_hf(family)
+    check = untouched(model)
+    name, b, a = rank_one(model, 1, "v")
+    update = WeightUpdate.from_deltas(model, {name: 0.1 * b @ a}, {"method": "lora", "rank": 1})
+    weight = reference.parameter_of(plain, 1, "v")
+    own = reference.canonical(plain, "v", weight.data)
+    heads = model.shape.n_kv_heads
+    own += 0.1 * torch.einsum("hf,d->hdf", b.view(heads, -1), a[0])
+    tokens = torch.tensor([context.tokens])
+    with update.applied(model), torch.no_grad():
+        torch.testing.assert_close(model.forward(tokens), plain(tokens).logits, rtol=0, atol=2e-4)
+        assert float((plain(tokens).logits - tiny_hf(family)(tokens).logits).abs().max()) > 0.1
+    check()
+    assert torch.linalg.matrix_rank(update.deltas[name]) == 1
+    assert update.meta["method"] == "lora"
+    assert (update.meta["rank"], update.n_layers) == (1, 3)
+    update.save(tmp_path / "lora.safetensors")
+    assert WeightUpdate.load(tmp_path / "lora.safetensors").hash == update.hash
+
+
+def test_deltas_of_an_update_make_the_same_update(update, tiny_model):
+    again = WeightUpdate.from_deltas(tiny_model("qwen2"), update.deltas)
+    assert (again.hash, again.layout) == (update.hash, update.layout)
+
+
+def test_deltas_made_on_top_of_an_update_need_it(update, tiny_model):
+    model = tiny_model("qwen2")
+    name, b, a = rank_one(model, 0, "k")
+    with update.applied(model):
+        second = WeightUpdate.from_deltas(model, {name: b @ a}, {"requires": []})
+        assert second.model_hash == update.model_hash
+    assert second.requires == (update.hash,)
+    with pytest.raises(UpdateError, match="apply that one first"), second.applied(model):
+        pass
+
+
+def test_deltas_are_copied_and_widened(tiny_model):
+    model = tiny_model("gpt2")
+    name, b, a = rank_one(model, 0, "k")
+    delta = (b @ a).bfloat16()
+    update = WeightUpdate.from_deltas(model, {name: delta})
+    delta.zero_()
+    assert update.deltas[name].dtype == torch.float32
+    assert update.norm() > 0
+    assert WeightUpdate.from_deltas(model, {name: (b @ a).double()}).deltas[name].dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("name", "delta", "meta", "text"),
+    [
+        ("blocks.9.attn.k", torch.zeros(2), {}, "deltas of blocks.9.attn.k; the parameters of .* are named like"),
+        (None, torch.zeros(3, 3), {}, r"shape \(3, 3\); expected \(32, 32\)"),
+        (None, torch.zeros(32, 32, dtype=torch.long), {}, "dtype torch.int64"),
+        (None, torch.zeros(32, 32, dtype=torch.complex64), {}, "dtype torch.complex64"),
+        (None, torch.full((32, 32), math.nan), {}, "not finite"),
+        (None, torch.zeros(32, 32), {"when": torch.zeros(1)}, "JSON"),
+        (None, torch.zeros(32, 32), {"loss": math.inf}, "JSON"),
+    ],
+)
+def test_deltas_that_cannot_be_added_are_refused(name, delta, meta, text, tiny_model):
+    model = tiny_model("gpt2")
+    with pytest.raises(UpdateError, match=text):
+        WeightUpdate.from_deltas(model, {name or model.parameters()[0].name: delta}, meta)
+
+
+def test_no_deltas_are_no_update(tiny_model):
+    with pytest.raises(UpdateError, match="no parameter"):
+        WeightUpdate.from_deltas(tiny_model("gpt2"), {})

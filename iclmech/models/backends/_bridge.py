@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from iclmech._base import ModelError
 
-from .._protocol import ModelShape, Parameter, ParameterKind
+from .._protocol import ModelShape, Parameter, ParameterKind, StorageForm
 from ._attention_windows import windows_of
 from ._processed_weights import centred_or_folded
 
@@ -119,18 +119,17 @@ class BridgeBackend:
         for layer, block in enumerate(self.hooked.blocks):
             for kind in ("k", "v"):
                 linear = getattr(block.attn, kind)
-                named: list[tuple[ParameterKind, str, Any]] = [(kind, "weight", linear.weight)]
+                named: list[tuple[ParameterKind, str, StorageForm]] = [(kind, "weight", "out_in")]
                 if getattr(linear, "bias", None) is not None:
-                    named.append((f"{kind}_bias", "bias", linear.bias))  # type: ignore[arg-type]  # k_bias or v_bias
-                for parameter_kind, field, tensor in named:
+                    named.append((f"{kind}_bias", "bias", "out"))  # type: ignore[arg-type]  # k_bias or v_bias
+                for parameter_kind, field, form in named:
+                    tensor = getattr(linear, field)
                     name = f"blocks.{layer}.attn.{kind}.{field}"
                     if not isinstance(tensor, nn.Parameter) or not tensor.is_leaf:
                         raise ModelError(
                             f"{name} is not a trainable parameter of this model ({type(tensor).__name__}); quantised models cannot be updated."
                         )
-                    parameters.append(
-                        Parameter(name, layer, parameter_kind, tensor, self.shape.n_kv_heads, transposed=True)
-                    )
+                    parameters.append(Parameter(name, layer, parameter_kind, tensor, form, self.shape.n_kv_heads))
         return parameters
 
     def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -150,7 +149,7 @@ class BridgeBackend:
         for name, tensor in self._named():
             if id(tensor) not in taken and torch.is_floating_point(tensor):
                 number = re.search(r"\.(\d+)\.", name)
-                parameters.append(Parameter(name, int(number[1]) if number else None, "other", tensor, 1))
+                parameters.append(Parameter(name, int(number[1]) if number else None, "other", tensor))
         return parameters
 
     def weights(self, name: str) -> Tensor:

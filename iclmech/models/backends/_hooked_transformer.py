@@ -83,7 +83,10 @@ class HookedBackend:
                     continue
                 name = prefix + name
                 tensor = block.attn._parameters[name]
-                parameters.append(Parameter(f"blocks.{layer}.attn.{name}", layer, kind, tensor, self.shape.n_kv_heads))  # type: ignore[arg-type]
+                form = "head_out" if kind.endswith("bias") else "head_in_out"
+                parameters.append(
+                    Parameter(f"blocks.{layer}.attn.{name}", layer, kind, tensor, form, self.shape.n_kv_heads)  # type: ignore[arg-type]
+                )
         return parameters
 
     def other_parameters(self) -> list[Parameter]:
@@ -91,7 +94,7 @@ class HookedBackend:
         for name, tensor in self.hooked.named_parameters():
             if id(tensor) not in taken and torch.is_floating_point(tensor):
                 parts = name.split(".")
-                parameters.append(Parameter(name, int(parts[1]) if parts[0] == "blocks" else None, "other", tensor, 1))
+                parameters.append(Parameter(name, int(parts[1]) if parts[0] == "blocks" else None, "other", tensor))
         return parameters
 
     def weights(self, name: str) -> Tensor:

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
-
-from torch import Tensor
+from typing import Unpack, overload
 
 from iclmech.models import ICLModel, Selector
 
-from .._samples import Loss, Sample, Source, loss_of
-from .._trainer import Batch, Gradients, Learner, Step, Training, run
+from .._output_loss import step_at_output
+from .._samples import Loss, Source
+from .._trainer import Batch, Options, Training, run
 from .._weight_update import WeightUpdate
 
 
 @overload
-def gradient_descent(
-    model: ICLModel,
-    prompts: Source,
-    *,
-    lr: float,
-    loss: Loss = ...,
-    parameters: Selector = ...,
-    batch: Batch = ...,
-    epochs: int = ...,
-    progress: bool = ...,
-) -> WeightUpdate: ...
+def gradient_descent(model: ICLModel, prompts: Source, *, lr: float, **options: Unpack[Options]) -> WeightUpdate: ...
 @overload
 def gradient_descent(
-    model: ICLModel,
-    prompts: Source,
-    *,
-    lr: Sequence[float],
-    loss: Loss = ...,
-    parameters: Selector = ...,
-    batch: Batch = ...,
-    epochs: int = ...,
-    progress: bool = ...,
+    model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[Options]
 ) -> list[WeightUpdate]: ...
 def gradient_descent(
     model: ICLModel,
@@ -56,9 +37,10 @@ def gradient_descent(
 
     Args:
         model: an unprocessed model (norms not folded into the weights: a folded model is another training problem).
-        prompts: a `PromptSet` with one context, a context of one (`prompts.contexts[c]`), or a list of demonstrations.
+        prompts: a `PromptSet` with one context, a context of one (`prompts.contexts[c]`), or a list of demonstrations;
+            or a list of `Sample`s, which bring losses of their own, on token ids or embedding rows.
         lr: the learning rate ≥ 0, or a list of them: each starts from the model's own weights, and a list is returned.
-        loss: "label" counts the label's tokens only, "all" every token after BOS (Deutch et al.).
+        loss: of demonstrations: "label" counts the label's tokens only, "all" every token after BOS (Deutch et al.).
         parameters: "attn_kv" (key and value projections with their biases), "attn_v", "all", or a function
             `(name, layer) -> bool`, where layer is None outside the blocks.
         batch: "one" takes a step per demonstration, "full" one step on the mean over all demonstrations (which makes
@@ -75,30 +57,14 @@ def gradient_descent(
             (the text names layer, step and learning rate).
         ModelError: the model is folded or was loaded with processing.
 
+    Example:
+        >>> import iclmech as icl
+        >>> model = icl.load_model("icl-mini")
+        >>> prompts = icl.build_prompts(model, icl.load_task("mini/sentiment"), k=4, n_queries=2)
+        >>> len(icl.gradient_descent(model, prompts, lr=0.03).meta["losses"])
+        4
+
     Source: Dai et al., arXiv 2212.10559; Deutch et al., arXiv 2311.07772.
     """
     training = Training("gd", lr, loss, parameters, batch, epochs, progress, plain="through")
-    return run(model, prompts, training, _step)
-
-
-def _step(learner: Learner, samples: list[Sample], now: Step) -> float:
-    total: Gradients = {}
-    losses: list[float] = []
-    for sample in samples:
-        loss, gradients = _gradients(learner, sample, now)
-        losses.append(loss)
-        for name, gradient in gradients.items():
-            share = gradient if len(samples) == 1 else gradient / len(samples)
-            total[name] = total[name] + share if name in total else share
-    learner.step(total, now.lr)
-    return sum(losses) / len(losses)
-
-
-def _gradients(learner: Learner, sample: Sample, now: Step) -> tuple[float, Gradients]:
-    model, top = learner.model, learner.model.shape.n_layers - 1
-    kept: list[Tensor] = []
-    with model.hooks([("resid_post", top, kept.append)]):
-        model.forward(sample.inputs(model.device), unembed=False)
-    value = loss_of(model.readout(kept[0][0, sample.positions]), sample)  # the logits, where they count
-    now.check_loss([value.item()], [None])
-    return value.item(), learner.gradients(value, learner.parameters)
+    return run(model, prompts, training, step_at_output)

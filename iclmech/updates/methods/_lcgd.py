@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, overload
+import contextlib
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal, Unpack, overload
 
-import torch
 from torch import Tensor
 
 from iclmech._base import UpdateError
-from iclmech.models import ICLModel, Selector
+from iclmech.models import HookFn, ICLModel, Selector
 
+from .._learner import Gradients, Learner, add_share, check_step
 from .._samples import Loss, Sample, Source, loss_of
-from .._trainer import Batch, Gradients, Learner, Step, Training, check_step, run
+from .._step import Step
+from .._trainer import Batch, Options, Training, run
 from .._twin_training import PlainWay
 from .._weight_update import WeightUpdate
 
@@ -20,33 +23,20 @@ Order = Literal["simultaneous", "bottom_up"]
 Strategy = Literal["batched", "layerwise"]
 
 
+class LayerCausalOptions(Options, total=False):
+    """The keyword arguments of `layer_causal_gd` besides `lr`."""
+
+    order: Order
+    strategy: Strategy | None
+
+
 @overload
 def layer_causal_gd(
-    model: ICLModel,
-    prompts: Source,
-    *,
-    lr: float,
-    loss: Loss = ...,
-    order: Order = ...,
-    strategy: Strategy | None = ...,
-    parameters: Selector = ...,
-    batch: Batch = ...,
-    epochs: int = ...,
-    progress: bool = ...,
+    model: ICLModel, prompts: Source, *, lr: float, **options: Unpack[LayerCausalOptions]
 ) -> WeightUpdate: ...
 @overload
 def layer_causal_gd(
-    model: ICLModel,
-    prompts: Source,
-    *,
-    lr: Sequence[float],
-    loss: Loss = ...,
-    order: Order = ...,
-    strategy: Strategy | None = ...,
-    parameters: Selector = ...,
-    batch: Batch = ...,
-    epochs: int = ...,
-    progress: bool = ...,
+    model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[LayerCausalOptions]
 ) -> list[WeightUpdate]: ...
 def layer_causal_gd(
     model: ICLModel,
@@ -76,7 +66,8 @@ def layer_causal_gd(
         strategy: for "simultaneous", the same numbers in two ways. "batched" (the default) keeps the graphs of all
             blocks and unembeds all readouts in one product; "layerwise" takes each block's gradient as soon as its
             readout is known and frees its graph: the memory of one block, one unembedding product per layer.
-            "bottom_up" is always layerwise, and costs up to (L+1)/2 forwards a step.
+            "bottom_up", and whatever has to go through the hooked model, is always layerwise; "bottom_up" costs up to
+            (L+1)/2 forwards a step.
 
     Returns:
         As `gradient_descent`; `update.meta["losses"]` holds `[step][layer]`.
@@ -96,68 +87,19 @@ def layer_causal_gd(
     options = {"order": order, "strategy": "layerwise" if order == "bottom_up" else strategy or "batched"}
     plain: PlainWay | None = None if order == "bottom_up" else strategy or "batched"
     training = Training("lcgd", lr, loss, parameters, batch, epochs, progress, True, options, plain)
-    if order == "bottom_up":
-        return run(model, prompts, training, _bottom_up)
-    way = _layerwise if strategy == "layerwise" else _batched
-    return run(model, prompts, training, lambda learner, samples, now: _simultaneous(learner, samples, now, way))
+    return run(model, prompts, training, _bottom_up if order == "bottom_up" else _simultaneous)
 
 
-Way = Callable[[Learner, Sample, Step], tuple[list[float], Gradients]]
-
-
-def _simultaneous(learner: Learner, samples: list[Sample], now: Step, way: Way) -> list[float]:
+def _simultaneous(learner: Learner, samples: list[Sample], now: Step) -> list[float]:
+    """The gradients of all layers at the same weights, and one step."""
     total: Gradients = {}
     losses: list[list[float]] = []
     for sample in samples:
-        values, gradients = way(learner, sample, now)
+        values, gradients = _gradients(learner, sample, now, range(learner.model.shape.n_layers))
         losses.append(values)
-        _add(total, gradients, len(samples))
+        add_share(total, gradients, len(samples))
     learner.step(total, now.lr)
     return _mean(losses)
-
-
-def _batched(learner: Learner, sample: Sample, now: Step) -> tuple[list[float], Gradients]:
-    """One forward, the readouts of all layers in one product, one backward."""
-    model, layers = learner.model, list(range(learner.model.shape.n_layers))
-    kept: dict[int, Tensor] = {}
-
-    def keep(layer: int) -> Callable[[Tensor], None]:
-        return lambda resid: kept.__setitem__(layer, resid[0, sample.positions])
-
-    with model.hooks(
-        _everywhere("resid_pre", layers, _detach) + [("resid_post", layer, keep(layer)) for layer in layers]
-    ):
-        model.forward(sample.inputs(model.device), unembed=False)
-    values = loss_of(model.readout(torch.stack([kept[layer] for layer in layers])), sample)
-    losses = values.tolist()
-    now.check_loss(losses, layers)
-    return losses, learner.gradients(values.sum(), learner.parameters)
-
-
-def _layerwise(learner: Learner, sample: Sample, now: Step) -> tuple[list[float], Gradients]:
-    """One forward; inside the hook after each block its loss, its gradient, and the end of its graph."""
-    model, layers = learner.model, list(range(learner.model.shape.n_layers))
-    losses: list[float] = []
-    gradients: Gradients = {}
-
-    def learn(layer: int) -> Callable[[Tensor], Tensor]:
-        def hook(resid: Tensor) -> Tensor:
-            value, own = _local(learner, layer, resid, sample, now)
-            losses.append(value)
-            gradients.update(own)
-            return resid.detach()
-
-        return hook
-
-    with model.hooks(
-        _everywhere("resid_pre", layers, _detach) + [("resid_post", layer, learn(layer)) for layer in layers]
-    ):
-        model.forward(sample.inputs(model.device), unembed=False)
-    return losses, gradients
-
-
-class _Enough(Exception):
-    """Ends a forward after the block that was wanted."""
 
 
 def _bottom_up(learner: Learner, samples: list[Sample], now: Step) -> list[float]:
@@ -168,49 +110,38 @@ def _bottom_up(learner: Learner, samples: list[Sample], now: Step) -> list[float
         for parameter in learner.parameters:
             parameter.tensor.requires_grad_(parameter.layer == layer)
         for values, sample in zip(losses, samples, strict=True):
-            value, own = _one_layer(learner, layer, sample, now)
-            values.append(value)
-            _add(total, own, len(samples))
+            own, gradients = _gradients(learner, sample, now, [layer])
+            values += own
+            add_share(total, gradients, len(samples))
         learner.step(total, now.lr)
         check_step(learner, now)
     return _mean(losses)
 
 
-def _one_layer(learner: Learner, layer: int, sample: Sample, now: Step) -> tuple[float, Gradients]:
+class _Enough(Exception):
+    """Ends a forward after the last block that was wanted."""
+
+
+def _gradients(learner: Learner, sample: Sample, now: Step, layers: Sequence[int]) -> tuple[list[float], Gradients]:
+    """One forward; right after each of `layers` its loss and its gradient. No graph is wider than one block."""
     model = learner.model
-    found: list[tuple[float, Gradients]] = []
+    losses: list[float] = []
+    gradients: Gradients = {}
 
-    def learn(resid: Tensor) -> None:
-        found.append(_local(learner, layer, resid, sample, now))
-        raise _Enough
+    def learn(layer: int, resid: Tensor) -> None:
+        value = loss_of(model.readout(resid[0, sample.positions]), sample)
+        losses.append(value.item())
+        now.check_loss(losses[-1:], [layer])
+        own = [parameter for parameter in learner.parameters if parameter.layer == layer]
+        gradients.update(learner.gradients(value, own))
+        if layer == layers[-1]:
+            raise _Enough
 
-    try:
-        with model.hooks([("resid_pre", layer, _detach), ("resid_post", layer, learn)]):
-            model.forward(sample.inputs(model.device), unembed=False)
-    except _Enough:
-        pass
-    return found[0]
-
-
-def _local(learner: Learner, layer: int, resid: Tensor, sample: Sample, now: Step) -> tuple[float, Gradients]:
-    value = loss_of(learner.model.readout(resid[0, sample.positions]), sample)
-    loss = value.item()
-    now.check_loss([loss], [layer])
-    return loss, learner.gradients(value, learner.of_layer(layer))
-
-
-def _detach(resid: Tensor) -> Tensor:
-    return resid.detach()
-
-
-def _everywhere(site: str, layers: list[int], fn: Callable[[Tensor], Tensor]) -> list:
-    return [(site, layer, fn) for layer in layers]
-
-
-def _add(total: Gradients, gradients: Gradients, n_samples: int) -> None:
-    for name, gradient in gradients.items():
-        share = gradient if n_samples == 1 else gradient / n_samples
-        total[name] = total[name] + share if name in total else share
+    hooks: list[tuple[str, int, HookFn]] = [("resid_pre", layer, Tensor.detach) for layer in layers]
+    hooks += [("resid_post", layer, partial(learn, layer)) for layer in layers]
+    with contextlib.suppress(_Enough), model.hooks(hooks):
+        model.forward(sample.row(model), unembed=False)
+    return losses, gradients
 
 
 def _mean(losses: list[list[float]]) -> list[float]:
