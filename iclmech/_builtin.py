@@ -30,6 +30,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "gd": f"{_COMPARISON}._updates:GD",
         "lcgd": f"{_COMPARISON}._updates:LCGD",
         "lcgd_bottom_up": f"{_COMPARISON}._updates:LCGD_BOTTOM_UP",
+        "momentum": f"{_COMPARISON}._updates:MOMENTUM",
+        "adamw": f"{_COMPARISON}._updates:ADAMW",
     },
     "control": {
         "random_direction": f"{_CONTROLS}._random_direction:CONTROL",

@@ -11,3 +11,5 @@ LCGD_BOTTOM_UP = Update(
     "lcgd_bottom_up", "iclmech.updates:layer_causal_gd", "layer-causal GD, bottom-up", "LCGD, bottom-up",
     options=(("order", "bottom_up"),),
 )  # fmt: skip
+MOMENTUM = Update("momentum", "iclmech.updates:momentum_gd", "gradient descent with momentum", "GD with momentum")
+ADAMW = Update("adamw", "iclmech.updates:adamw", "AdamW", "AdamW")
