@@ -70,14 +70,22 @@ class Matrix(nn.Module):
         return product(x, _of(self.weight, models))
 
 
-def _points(names: tuple[str, ...]) -> nn.ModuleDict:
-    from transformer_lens.hook_points import HookPoint
+class Points(nn.ModuleDict):
+    """TransformerLens' HookPoints by site; those without hooks cost nothing."""
 
-    return nn.ModuleDict({name: HookPoint() for name in names})
+    def __init__(self, sites: tuple[str, ...]) -> None:
+        from transformer_lens.hook_points import HookPoint
 
+        super().__init__({site: HookPoint() for site in sites})
 
-def _watched(points: nn.ModuleDict, *names: str) -> bool:
-    return any(points[name]._forward_hooks or points[name]._backward_hooks for name in names)
+    def watched(self, *sites: str) -> bool:
+        """Whether there is a hook at any of the sites; of all of them where none is named."""
+        points = (self._modules[site] for site in sites) if sites else self._modules.values()
+        return any(point._forward_hooks or point._backward_hooks for point in points if point is not None)
+
+    def see(self, site: str, x: Tensor) -> Tensor:
+        """What the hooks of a site make of x."""
+        return self[site](x) if self.watched(site) else x
 
 
 class Attention(nn.Module):
@@ -87,7 +95,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.d_head = heads, width // heads
         self.q_proj, self.k_proj, self.v_proj, self.o_proj = (Matrix(width, width, lead) for _ in range(4))
-        self.hooks = _points(_OF_ATTENTION)
+        self.hooks = Points(_OF_ATTENTION)
 
     def forward(
         self, x: Tensor, cos: Tensor, sin: Tensor, models: Tensor | None = None
@@ -96,20 +104,20 @@ class Attention(nn.Module):
         weight = torch.cat([_of(m.weight, models) for m in (self.q_proj, self.k_proj, self.v_proj)], -2)
         qkv = product(x, weight).view(*x.shape[:2], 3, self.heads, self.d_head)
         qk, v = qkv[:, :, :2], qkv[:, :, 2]
-        qk, v = self._seen(qk, "q", "k"), self.hooks["v"](v)
+        qk, v = self._seen(qk, "q", "k"), self.hooks.see("v", v)
         half = self.d_head // 2
         turned = torch.cat((-qk[..., half:], qk[..., :half]), -1)
         rotated = self._seen(qk * cos + turned * sin, "rot_q", "rot_k")
         q, k = rotated.permute(2, 0, 3, 1, 4)
-        if _watched(self.hooks, "attn_scores", "attn_pattern"):
+        if self.hooks.watched("attn_scores", "attn_pattern"):
             z = self._written_out(q, k, v.transpose(1, 2))
         else:
             z = F.scaled_dot_product_attention(q, k, v.transpose(1, 2), is_causal=True)
-        z = self.hooks["z"](z.transpose(1, 2))
+        z = self.hooks.see("z", z.transpose(1, 2))
         return self.o_proj(z.reshape(x.shape), models)
 
     def _seen(self, pair: Float[Tensor, "row position 2 head d_head"], *names: str) -> Tensor:
-        if not _watched(self.hooks, *names):
+        if not self.hooks.watched(*names):
             return pair
         return torch.stack([self.hooks[name](pair[:, :, n]) for n, name in enumerate(names)], 2)
 
@@ -161,7 +169,7 @@ class Block(nn.Module):
         if inner:
             self.post_attention_layernorm = RMSNorm(width, eps, lead)
             self.mlp = MLP(width, inner, lead)
-        self.hooks = _points(_OF_BLOCK)
+        self.hooks = Points(_OF_BLOCK)
 
     def points(self) -> Iterator[tuple[str, str, nn.Module]]:
         """Hook points: the library's name of the site, TransformerLens' inside a block, the point."""
@@ -183,16 +191,15 @@ class Block(nn.Module):
             x: states of the rows of all models of a stack, or of `models` only.
             last: only the last position is needed; nothing else is computed unless a hook of this block wants it.
         """
-        at = self.hooks
-        hooked = _watched(at, *_OF_BLOCK) or _watched(self.self_attn.hooks, *_OF_ATTENTION)
-        x = at["resid_pre"](x)
-        if last and not hooked:
+        see = self.hooks.see
+        x = see("resid_pre", x)
+        if last and not (self.hooks.watched() or self.self_attn.hooks.watched()):
             out, x = self.self_attn.of_last(self.input_layernorm(x, models), cos, sin, models), x[:, -1:]
         else:
             out = self.self_attn(self.input_layernorm(x, models), cos, sin, models)
-        x = at["resid_mid"](x + at["attn_out"](out))
+        x = see("resid_mid", x + see("attn_out", out))
         if self.mlp is not None:
-            x = x + at["mlp_out"](self.mlp(self.post_attention_layernorm(x, models), models))
-        elif _watched(at, "mlp_out"):
-            x = x + at["mlp_out"](torch.zeros_like(x))
-        return at["resid_post"](x)
+            x = x + see("mlp_out", self.mlp(self.post_attention_layernorm(x, models), models))
+        elif self.hooks.watched("mlp_out"):
+            x = x + self.hooks["mlp_out"](torch.zeros_like(x))
+        return see("resid_post", x)
