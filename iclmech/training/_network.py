@@ -4,7 +4,9 @@
 
 Its parameters carry the names of `transformers.LlamaForCausalLM`, with one more axis in front where several nets are
 stacked: [model, ...]. Hooks then see the rows of all models, one model after the other: [model · row, position, ...].
-Every run in a stack does the same arithmetic in the same order as the run alone, so it equals it bit for bit.
+Every run in a stack does the same arithmetic in the same order as the run alone. It equals it bit for bit on a CPU where
+rows, places of the loss and widths are multiples of 16 (numbers that processors take at once), and to rounding elsewhere.
+A stack saves what each operation costs to start: much where rows are few and narrow, nothing where they fill the caches.
 """
 
 from __future__ import annotations

@@ -47,12 +47,19 @@ def test_on_a_stack_they_do_what_they_do_to_each_net_bit_for_bit(name: str, last
 
 @pytest.mark.parametrize("last", [False, True])
 def test_on_some_models_the_others_are_left_to_themselves_bit_for_bit(last: bool) -> None:
-    alone, whole = net_and_stack(5)
-    given = {0: CHANGES["pattern"], 2: CHANGES["edges"], 4: CHANGES["pattern"], 3: CHANGES["state"]}
+    alone, whole = net_and_stack(6)  # the last without interventions
+    at_the_same_site = [replace_pattern(torch.eye(LENGTH), layers=0, heads=0)]
+    given = {
+        0: CHANGES["pattern"],
+        1: CHANGES["edges"],
+        2: at_the_same_site,
+        3: CHANGES["state"],
+        4: CHANGES["pattern"],
+    }
     kinds = {"lr": 1e-2, "weight_decay": 0.1}
     runs = [Run(net, build_optimizers(net, **kinds), iter(()), token_loss, clip=0.5) for net in (whole, *alone)]  # type: ignore[arg-type]
     for step in range(3):
-        batch = batch_of(5, step, last)
+        batch = batch_of(6, step, last)
         with intervened(whole, given, batch.rows):
             train_step(runs[0], batch)
         for number, net in enumerate(alone):
@@ -69,12 +76,12 @@ def test_rows_shared_by_all_models_and_rows_of_embeddings_are_understood() -> No
     change = cut_edges(None, [(5, 1)], control="random", seed=1)
     rows = torch.randn(ROWS, LENGTH, 32, generator=torch.Generator().manual_seed(5))
     for shared in (ids_of(), rows):
-        with intervened(whole, {1: [change]}, shared), torch.no_grad():
-            together = whole(shared)
-        with intervened(alone[1], [change], shared), torch.no_grad():
-            assert torch.equal(together[1], alone[1](shared))
-        with torch.no_grad():
-            assert torch.equal(together[0], alone[0](shared))
+        for given, members in (([change], (0, 1, 2)), ({1: [change]}, (1,))):
+            with intervened(whole, given, shared), torch.no_grad():
+                together = whole(shared)
+            for number, net in enumerate(alone):
+                with intervened(net, [change] if number in members else (), shared), torch.no_grad():
+                    assert torch.equal(together[number], net(shared))
 
 
 def test_they_do_what_they_do_around_an_iclmodel() -> None:
