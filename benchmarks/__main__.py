@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every table. `--quick`: one small round of each. `--only capture,steps,grid,memory,compare`."""
+"""`python -m benchmarks`: every table. `--quick`: one small round of each. `--only capture,steps,grid,memory,compare,stack`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 
 import torch
 
-from . import _cases, _compare, _memory
+from . import _cases, _compare, _memory, _stack
 from ._measure import interleave, operations, product_rate, ratio
 
 
@@ -43,7 +43,7 @@ def memory(shape: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="capture,steps,grid,memory,compare")
+    parser.add_argument("--only", default="capture,steps,grid,memory,compare,stack")
     parser.add_argument("--shapes", default="small,medium")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget", type=float, default=300.0, help="seconds for one table")
@@ -73,6 +73,9 @@ def main() -> None:
             memory(shape)
         if "compare" in wanted and shape == "small":
             _compare.show(shape, chosen.quick)
+    if "stack" in wanted:
+        for case in _stack.all_of_them(chosen.quick):
+            show(case, rounds if chosen.quick else 4 * rounds, chosen.budget, rate)
 
 
 main()

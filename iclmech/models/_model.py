@@ -19,7 +19,7 @@ Selector = Literal["attn_kv", "attn_v", "all"] | Callable[[str, int | None], boo
 
 
 def backend_of(model: Any, tokenizer: Any = None) -> Backend:
-    """The backend for a TransformerLens model; `ModelError` for anything else."""
+    """The backend for a TransformerLens model or a `SmallNet`; `ModelError` for anything else."""
     from transformer_lens.model_bridge import TransformerBridge
 
     if isinstance(model, TransformerBridge):
@@ -30,8 +30,12 @@ def backend_of(model: Any, tokenizer: Any = None) -> Backend:
         from .backends._hooked_transformer import HookedBackend
 
         return HookedBackend(model, tokenizer)
+    from .backends._small_net import SmallNetBackend, is_small_net
+
+    if is_small_net(model):
+        return SmallNetBackend(model, tokenizer)
     raise ModelError(
-        f"got a {type(model).__name__}; expected a TransformerBridge or a HookedTransformer. "
+        f"got a {type(model).__name__}; expected a TransformerBridge or a HookedTransformer, or a SmallNet of iclmech.training. "
         "For a name or a directory use iclmech.load_model."
     )
 
@@ -41,8 +45,8 @@ class ICLModel:
 
     Parameters
     ----------
-    model: a `TransformerBridge` (TransformerLens 3.9 or 4.x) or a `HookedTransformer` (3.9). It is wrapped, not copied,
-        and put into evaluation mode.
+    model: a `TransformerBridge` (TransformerLens 3.9 or 4.x), a `HookedTransformer` (3.9), or a small net that
+        `iclmech.training` trains. It is wrapped, not copied, and put into evaluation mode.
     name: how results call it.
     tokenizer: only where the model carries none.
     plain: tokens and the logits that the same weights give on them outside TransformerLens, to be compared.

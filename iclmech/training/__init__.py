@@ -1,15 +1,30 @@
-"""Small nets, their optimisers, and the one trainer: recipes in, a Hugging Face directory out."""
+"""Small nets, one or many in a stack, their optimisers, and the one trainer: batches in, a Hugging Face directory out."""
 
 from __future__ import annotations
 
-from ._export import export_net as export_net, load_net as load_net, save_snapshot as save_snapshot
-from ._network import MiniNet as MiniNet, NetConfig as NetConfig
-from ._recipe import Phase as Phase, Recipe as Recipe, load_recipe as load_recipe
-from ._trainer import (
-    Run as Run,
+from ._curriculum import (
+    Curriculum as Curriculum,
     continue_run as continue_run,
     resume_run as resume_run,
-    save_run as save_run,
     start_run as start_run,
+)
+from ._export import export_net as export_net, load_net as load_net, save_snapshot as save_snapshot
+from ._intervened import Interventions as Interventions, face_of as face_of, intervened as intervened
+from ._network import NetConfig as NetConfig, SmallNet as SmallNet, stack as stack, unstack as unstack
+from ._optimizers import (
+    BatchedMuon as BatchedMuon,
+    build_optimizers as build_optimizers,
+    clip_gradients as clip_gradients,
+)
+from ._recipe import Phase as Phase, Recipe as Recipe, load_recipe as load_recipe
+from ._token_loss import TokenBatch as TokenBatch, token_loss as token_loss
+from ._trainer import (
+    Loss as Loss,
+    Measured as Measured,
+    Run as Run,
+    resume as resume,
+    save_run as save_run,
+    train as train,
     train_step as train_step,
+    warmup as warmup,
 )

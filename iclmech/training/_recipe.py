@@ -72,10 +72,9 @@ class Recipe:
         return MixtureConfig(phase.repeat, phase.recall, dataclasses.replace(self.world, easy=phase.easy))
 
 
-def _world(table: dict[str, Any]) -> WorldConfig:
-    if "families" in table:
-        table = {**table, "families": tuple(table["families"])}
-    return WorldConfig(**table)
+def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """Lists as tuples, as frozen dataclasses hold them."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
 
 
 def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
@@ -95,8 +94,8 @@ def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     table: dict[str, Any] = tomllib.loads(path.read_text())
     try:
         parts = {
-            "net": NetConfig(**table.pop("net", {})),
-            "world": _world(table.pop("world", {})),
+            "net": NetConfig(**_tuples(table.pop("net", {}))),
+            "world": WorldConfig(**_tuples(table.pop("world", {}))),
             "loss": LossWeights(**table.pop("loss", {})),
             "phases": tuple(Phase(**phase) for phase in table.pop("phases")),
         }

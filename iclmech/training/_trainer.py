@@ -1,174 +1,184 @@
-"""Training: phases, checkpoints, resumption."""
+"""The one trainer: a net or a stack, batches from whoever draws them, optimisers; checks, checkpoints, resumption.
+
+    batches ──► loss(module, batch) ──► gradients (clipped) ──► optimisers at the schedule's rate ──► next batch
+                                                                      └──► check, save, at the steps asked for
+
+What a batch is and where it comes from is the business of the world that draws it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch import Tensor
 
-from iclmech._base import ModelError, atomic_write, rng
-from iclmech.mini import training_batch, vocabulary, world_seed
+from iclmech._base import ModelError, atomic_write, track
 
-from ._network import MiniNet
-from ._optimizers import build_optimizers
-from ._recipe import Phase, Recipe
+from ._optimizers import clip_gradients
+
+Loss = Callable[[Any, Any], Mapping[str, Tensor]]
+"""(module, batch) -> "loss" and whatever else is to be followed: scalars, or [model] for a stack."""
+Measured = dict[str, float | list[float]]
 
 
 @dataclass
 class Run:
-    """The state of a training run; everything that resumption needs."""
+    """The state of a training run; everything that resumption needs.
 
-    recipe: Recipe
-    seed: int
-    net: MiniNet
+    Attributes:
+        module: what is trained: a `SmallNet`, a stack, or a module that holds one (with its `models`).
+        optimizers: as `build_optimizers` gives them.
+        batches: an iterator; the run is over when it is. What it can do beyond that is used: ``observe(measured)`` is
+            told the outcome of every step, ``state_dict`` and ``load_state_dict`` let a run resume without drawing
+            the batches of the steps behind it again.
+        loss: see `Loss`.
+        schedule: factor on all learning rates at a step (counted from 0).
+        clip: largest norm of a model's gradient; None clips nothing.
+        name: what the run is; a checkpoint of another one is refused.
+    """
+
+    module: Any
     optimizers: list[torch.optim.Optimizer]
-    world: Random
-    draws: torch.Generator
+    batches: Iterator[Any]
+    loss: Loss
+    schedule: Callable[[int], float] = lambda step: 1.0
+    clip: float | None = None
+    name: str = "run"
     step: int = 0
-    phase: int = 0
-    phase_step: int = 0
-    tokens: int = 0
     seconds: float = 0.0
-    running: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    @property
-    def done(self) -> bool:
-        """Whether every phase is over."""
-        return self.phase >= len(self.recipe.phases)
+
+def warmup(steps: int) -> Callable[[int], float]:
+    """A schedule: linearly up to 1 over the first steps, then constant.
+
+    >>> [warmup(4)(step) for step in (0, 1, 3, 9)]
+    [0.25, 0.5, 1.0, 1.0]
+    """
+    return lambda step: min(1.0, (step + 1) / max(1, steps))
 
 
-def start_run(recipe: Recipe, seed: int, device: str = "cpu") -> Run:
-    """A run at step 0, drawn from ``seed``."""
-    net = MiniNet(recipe.net, len(vocabulary()), rng(seed, "mini/init")).to(device)
-    return Run(recipe, seed, net, build_optimizers(net, recipe), world_seed(seed, "mini/train"), rng(seed, "mini/loss"))
-
-
-def _set_rates(run: Run, phase: Phase) -> None:
-    share = run.phase_step / max(1, phase.steps)
-    factor = phase.lr + (phase.lr_end - phase.lr) * share
-    factor *= min(1.0, (run.step + 1) / max(1, run.recipe.warmup))
+def train_step(run: Run, batch: Any) -> Measured:
+    """One optimiser step on a batch; returns what the loss measured, as numbers (lists of them for a stack)."""
+    factor = run.schedule(run.step)
     for optimizer in run.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
-
-
-def train_step(run: Run) -> dict[str, float]:
-    """One optimiser step; returns the loss and the accuracy on inferable labels."""
-    phase, recipe, net = run.recipe.phases[run.phase], run.recipe, run.net
-    short = run.world.random() < phase.short_share
-    length = min(recipe.short_length, phase.length) if short else phase.length
-    rows = max(1, phase.tokens // length)
-    device = net.lm_head.weight.device
-    made = training_batch(run.world, rows, length, recipe.mixture(phase), recipe.loss)
-    ids, weights = torch.from_numpy(made[0]), torch.from_numpy(made[1])[:, 1:].reshape(-1)
-    keep = recipe.text_sample
-    certain = weights > recipe.loss.text
-    chosen = (certain | ((weights > 0) & (torch.rand(weights.shape, generator=run.draws) < keep))).nonzero()[:, 0]
-    weights = torch.where(certain, weights, weights / keep)[chosen].to(device)
-    targets = ids[:, 1:].reshape(-1)[chosen].to(device)
-    _set_rates(run, phase)
-    states = net(ids[:, :-1].to(device)).reshape(-1, recipe.net.d_model)[chosen.to(device)]
-    logits = net.logits(states)
-    loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
+    found = run.loss(run.module, batch)
+    found["loss"].sum().backward()
+    if run.clip is not None:
+        clip_gradients(run.module, run.clip, getattr(run.module, "models", None))
     for optimizer in run.optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    labels = weights >= min(recipe.loss.label, recipe.loss.repeat)
-    right = (logits.detach().argmax(-1) == targets)[labels].float().mean().item() if labels.any() else float("nan")
-    run.step, run.phase_step, run.tokens = run.step + 1, run.phase_step + 1, run.tokens + ids.numel()
-    return {"loss": loss.item(), "label_accuracy": right}
+    run.step += 1
+    measured: Measured = {name: value.detach().tolist() for name, value in found.items()}
+    observe = getattr(run.batches, "observe", None)
+    if observe is not None:
+        observe(measured)
+    return measured
 
 
-def _advance(run: Run, measured: dict[str, float]) -> None:
-    for name, value in measured.items():
-        if value == value:
-            run.running[name] = 0.98 * run.running.get(name, value if name == "loss" else 0.0) + 0.02 * value
-    phase = run.recipe.phases[run.phase]
-    if run.phase_step >= phase.steps or (run.phase_step > 100 and run.running["label_accuracy"] >= phase.until):
-        run.phase, run.phase_step = run.phase + 1, 0
-
-
-def continue_run(
+def train(
     run: Run,
-    check: Callable[[Run], dict[str, Any]] | None = None,
+    steps: int | None = None,
+    *,
+    check: Callable[[Run, Measured], Mapping[str, Any]] | None = None,
     save: Callable[[Run], None] | None = None,
-    report: Callable[[Run], None] | None = None,
-    max_steps: int | None = None,
+    at: Collection[int] | Callable[[int], bool] = (),
+    progress: bool = False,
+    total: int | None = None,
 ) -> Run:
-    """Train until the phases are over (or ``max_steps`` more steps were made).
+    """Train until the batches are over, or for `steps` more steps.
 
-    ``check`` measures abilities every `Recipe.check_every` steps (`dense_every` up to step `dense_until`; and before the first and after the last one) and its
-    dict joins the history; ``save`` is called after each check, ``report`` after each step.
+    Args:
+        run: goes on from where it stands.
+        check: measures abilities; gets the run and what the last step measured. Its columns join ``run.history``.
+        save: called after each check, with the run.
+        at: at which steps both happen (step 0 is before training), or a function that says so. After the last batch
+            they happen in any case, once.
+        progress: a bar on the error stream, where that is a terminal.
+        total: how many steps the bar expects.
+
+    Returns:
+        The run.
     """
-    last = run.step + max_steps if max_steps is not None else None
+    due = at if callable(at) else at.__contains__
+    measured: Measured = {}
     clock = time.process_time()
-    while not run.done and (last is None or run.step < last):
-        if run.step == 0 and not run.history:
-            _record(run, check, save)
-            clock = time.process_time()
-        _advance(run, train_step(run))
-        if report is not None:
-            report(run)
-        dense = run.recipe.dense_every if run.step <= run.recipe.dense_until else run.recipe.check_every
-        if run.step % dense == 0 or run.done:
-            run.seconds += time.process_time() - clock
-            _record(run, check, save)
-            clock = time.process_time()
+    if run.step == 0 and not run.history and due(0):
+        clock = _record(run, measured, check, save, clock)
+    before, allowed = run.step, run.batches if steps is None else islice(run.batches, steps)
+    for batch in track(allowed, "training", total=steps if total is None else total, enabled=progress):
+        measured = train_step(run, batch)
+        if due(run.step):
+            clock = _record(run, measured, check, save, clock)
+    over = steps is None or run.step - before < steps
+    if over and (not run.history or run.history[-1]["step"] != run.step):
+        clock = _record(run, measured, check, save, clock)
+    run.seconds += time.process_time() - clock
     return run
 
 
-def _record(run: Run, check: Callable[[Run], dict[str, Any]] | None, save: Callable[[Run], None] | None) -> None:
-    row: dict[str, Any] = {
-        "step": run.step,
-        "phase": run.phase,
-        "tokens": run.tokens,
-        "cpu_seconds": round(run.seconds, 1),
-    }
-    row |= {f"train_{name}": round(value, 4) for name, value in run.running.items()}
-    run.history.append(row | (check(run) if check else {}))
+def _record(
+    run: Run,
+    measured: Measured,
+    check: Callable[[Run, Measured], Mapping[str, Any]] | None,
+    save: Callable[[Run], None] | None,
+    clock: float,
+) -> float:
+    """Add a row to the history, save; returns the clock after that: checks are not counted as training."""
+    run.seconds += time.process_time() - clock
+    row = {"step": run.step, "cpu_seconds": round(run.seconds, 1)}
+    run.history.append(row | dict(check(run, measured) if check is not None else measured))
     if save is not None:
         save(run)
+    return time.process_time()
 
 
-def save_run(run: Run, path: Path) -> None:
-    """Write the whole state of a run (tensors and numbers only), so that `resume_run` goes on exactly where it stood."""
+def save_run(run: Run, path: str | Path) -> Path:
+    """Write the whole state of a run (tensors and plain values only), so that `resume` goes on exactly where it stood."""
+    drawn = getattr(run.batches, "state_dict", None)
     state = {
-        "net": run.net.state_dict(), "optimizers": [o.state_dict() for o in run.optimizers],
-        "draws": run.draws.get_state(), "world": list(run.world.getstate()[1]), "seed": run.seed,
-        "counters": [run.step, run.phase, run.phase_step, run.tokens], "seconds": run.seconds,
-        "running": run.running, "history": run.history, "recipe": repr(run.recipe),
+        "module": run.module.state_dict(), "optimizers": [o.state_dict() for o in run.optimizers],
+        "batches": drawn() if drawn is not None else None, "name": run.name, "step": run.step,
+        "seconds": run.seconds, "history": run.history,
     }  # fmt: skip
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         torch.save(state, temporary)
+    return path
 
 
-def resume_run(path: Path, recipe: Recipe, seed: int, device: str = "cpu") -> Run:
-    """The run that `save_run` wrote.
+def resume(run: Run, path: str | Path) -> Run:
+    """Put a run that was just built into the state that `save_run` wrote; it goes on bit for bit.
+
+    Batches that cannot load a state are drawn again, as many as there were steps.
 
     Raises:
-        ModelError: the file belongs to another recipe or seed.
+        ModelError: the file belongs to a run of another name.
     """
+    device = next(iter(run.module.parameters())).device
     state = torch.load(path, map_location=device, weights_only=True)
-    if state["recipe"] != repr(recipe) or state["seed"] != seed:
+    if state.get("name") != run.name:
         raise ModelError(
-            f"{path.name} holds a run of another recipe or seed (seed {state['seed']}); expected recipe {recipe.name!r}, "
-            f"seed {seed}. Choose another output directory, or pass resume=False."
+            f"{Path(path).name} holds another recipe or seed: {str(state.get('name'))[:80]}; expected {run.name[:80]}. "
+            "Choose another output directory, or start afresh (resume=False)."
         )
-    run = start_run(recipe, seed, device)
-    run.net.load_state_dict(state["net"])
+    run.module.load_state_dict(state["module"])
     for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
-    run.draws.set_state(state["draws"].cpu())
-    run.world.setstate((run.world.getstate()[0], tuple(state["world"]), None))
-    run.step, run.phase, run.phase_step, run.tokens = state["counters"]
-    run.seconds, run.running, run.history = state["seconds"], state["running"], state["history"]
+    run.step, run.seconds, run.history = state["step"], state["seconds"], state["history"]
+    if state["batches"] is not None:
+        run.batches.load_state_dict(state["batches"])  # type: ignore[attr-defined]  # it wrote the state
+    else:
+        for _ in islice(run.batches, run.step):
+            pass
     return run

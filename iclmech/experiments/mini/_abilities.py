@@ -136,7 +136,7 @@ def predict_last(
 
 
 def net_predict(net: Any) -> Predict:
-    """`Predict` of a `MiniNet`."""
+    """`Predict` of a `SmallNet`."""
 
     def forward(ids: Tensor, last: Tensor) -> Tensor:
         return net.logits(net(ids)[torch.arange(len(ids), device=ids.device), last])
@@ -145,12 +145,18 @@ def net_predict(net: Any) -> Predict:
 
 
 def net_patterns(net: Any) -> Patterns:
-    """`Patterns` of a `MiniNet`."""
+    """`Patterns` of a `SmallNet`, through its hook points."""
 
     @torch.no_grad()
     def patterns(ids: Tensor) -> tuple[list[Tensor], Tensor]:
         found: list[Tensor] = []
-        states = net(ids.to(net.lm_head.weight.device), found)
+        points = [net.point("attn_pattern", layer) for layer in range(net.config.n_layers)]
+        handles = [point.register_forward_hook(lambda module, args, out: found.append(out)) for point in points]
+        try:
+            states = net(ids.to(net.lm_head.weight.device))
+        finally:
+            for handle in handles:
+                handle.remove()
         return [layer.cpu() for layer in found], net.logits(states).cpu()
 
     return patterns

@@ -10,9 +10,9 @@ import torch
 
 from iclmech._base import ModelError, atomic_write, to_ascii_json
 from iclmech.training import (
-    MiniNet,
     Recipe,
     Run,
+    SmallNet,
     continue_run,
     export_net,
     load_recipe,
@@ -34,7 +34,7 @@ CHECKED: tuple[tuple[str, int], ...] = (
 IN_WEIGHTS: tuple[str, ...] = ("topic@0", "cluster@0", "subjectivity@0")
 
 
-def measure(net: MiniNet, n: int = 96, seed: int = 0) -> dict[str, Any]:
+def measure(net: SmallNet, n: int = 96, seed: int = 0) -> dict[str, Any]:
     """The abilities that a history records: accuracies (fractions), in-weights accuracy, induction scores."""
     predict = net_predict(net)
     row: dict[str, Any] = {f"{name[5:]}@{k}": round(accuracy(predict, name, k, n, seed=seed), 4) for name, k in CHECKED}
@@ -80,41 +80,16 @@ def train_mini(
     run = start_run(chosen, seed, where) if fresh else resume_run(state, chosen, seed, where)
 
     def save(run: Run) -> None:
-        save_snapshot(run.net, folder / "checkpoints" / f"step-{run.step}.safetensors")
-        _write_history(run, folder / "history.json")
+        save_snapshot(run.module, folder / "checkpoints" / f"step-{run.step}.safetensors")
+        _write_history(run, chosen, seed, folder / "history.json")
         save_run(run, state)
 
-    with _bar(run, progress) as report:
-        continue_run(run, lambda r: measure(r.net), save, report, max_steps)
+    continue_run(run, lambda r: measure(r.module), save, progress, max_steps)
     save(run)
-    return export_net(run.net, folder / "model")
+    return export_net(run.module, folder / "model")
 
 
-def _write_history(run: Run, path: Path) -> None:
-    rows = [{"seed": run.seed, **row} for row in run.history]
+def _write_history(run: Run, recipe: Recipe, seed: int, path: Path) -> None:
+    rows = [{"seed": seed, **row} for row in run.history]
     with atomic_write(path) as temporary:
-        temporary.write_text(to_ascii_json({"recipe": asdict(run.recipe), "rows": rows}) + "\n")
-
-
-class _bar:
-    """A progress bar over the steps of a run; a context manager that gives the function to call after each step."""
-
-    def __init__(self, run: Run, enabled: bool) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self.progress = Progress(console=console, disable=not enabled or not console.is_terminal, transient=True)
-        self.task = self.progress.add_task("training", total=run.recipe.steps, completed=run.step)
-
-    def __enter__(self) -> Any:
-        self.progress.start()
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def _report(self, run: Run) -> None:
-        accuracy_now = run.running.get("label_accuracy", 0.0)
-        text = f"phase {run.phase + 1}, labels {accuracy_now:.0%}"
-        self.progress.update(self.task, completed=run.step, description=text)
+        temporary.write_text(to_ascii_json({"recipe": asdict(recipe), "rows": rows}) + "\n")
