@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from iclmech._base import ModelError
 from ._model import ICLModel
 from ._selfcheck import probe_tokens
 from .backends._attention_windows import windows_of
+from .backends._boot import boot, quiet
 
 
 def list_models() -> list[str]:
@@ -48,7 +46,7 @@ def load_model(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _quiet():
+    with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
             plain = AutoModelForCausalLM.from_pretrained(
@@ -62,17 +60,6 @@ def load_model(
         plain = plain.eval().to(device)  # type: ignore[arg-type]  # a device it is
         bridge, reference = _boot_and_compare(plain, tokenizer, dtype)
         return ICLModel(bridge, str(name), plain=reference)
-
-
-def boot(model: Any, tokenizer: Any, dtype: torch.dtype) -> Any:
-    """A TransformerBridge around a transformers model object. The object is wrapped in place."""
-    from transformer_lens.model_bridge import TransformerBridge
-
-    path = str(getattr(tokenizer, "name_or_path", "") or "local-model")
-    with _quiet():
-        return TransformerBridge.boot_transformers(
-            path, hf_model=model, tokenizer=tokenizer, device=str(model.device), dtype=dtype
-        )
 
 
 def _boot_and_compare(plain: Any, tokenizer: Any, dtype: torch.dtype) -> tuple[Any, tuple[Tensor, Tensor]]:
@@ -108,23 +95,3 @@ def _resolve(name: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading without progress bars and advice; errors still come through."""
-    from transformers.utils import logging as hf_logging
-
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    root = logging.getLogger()
-    before = root.level
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    root.setLevel(max(before, logging.ERROR))
-    try:
-        yield
-    finally:
-        root.setLevel(before)
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()

@@ -14,6 +14,28 @@ ParameterKind = Literal["k", "v", "k_bias", "v_bias", "other"]
 ScoreSource = Literal["hook", "rotated", "plain", "native_rotary"]
 
 
+_HOOK_NAMES = {
+    "resid_pre": "hook_resid_pre",
+    "resid_mid": "hook_resid_mid",
+    "resid_post": "hook_resid_post",
+    "attn_out": "hook_attn_out",
+    "mlp_out": "hook_mlp_out",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "z": "attn.hook_z",
+    "attn_scores": "attn.hook_attn_scores",
+    "attn_pattern": "attn.hook_pattern",
+    "rot_q": "attn.hook_rot_q",
+    "rot_k": "attn.hook_rot_k",
+}
+
+
+def hook_name(site: str, layer: int) -> str:
+    """The name under which TransformerLens lists a site."""
+    return f"blocks.{layer}.{_HOOK_NAMES[site]}"
+
+
 @dataclass(frozen=True)
 class ModelShape:
     """Sizes of a model. `n_kv_heads` equals `n_heads` unless queries are grouped; `n_ctx` is the longest prompt."""

@@ -18,6 +18,7 @@ from iclmech._base import BackendError, rng
 
 from ._protocol import Backend, Capabilities, HookFn, ScoreSource, ScoreWay
 from ._scores import SCORE_TAPS, scores_from_taps, softmax_allowed
+from ._verified import close
 
 _SITES = (
     "resid_pre",
@@ -72,18 +73,18 @@ def check(backend: Backend, plain: tuple[Tensor, Tensor] | None = None) -> Capab
     tokens = tokens.to(backend.key_value_parameters()[0].tensor.device)
     with torch.no_grad():
         seen, logits = _record(backend, tokens)
-        tol = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 5e-2
+        dtype = logits.dtype
         _require(
-            plain is None or _close(logits, plain[1], tol), "the hooked logits differ from those of the plain model"
+            plain is None or close(logits, plain[1], dtype), "the hooked logits differ from those of the plain model"
         )
-        parallel = _check_residual(backend, seen, tol)
+        parallel = _check_residual(backend, seen, dtype)
         _require(
-            _close(backend.readout(seen[-1]["resid_post"]), logits, tol),
+            close(backend.readout(seen[-1]["resid_post"]), logits, dtype),
             "unembed(ln_final(resid_post)) of the last layer differs from the logits",
         )
-        scores = _choose_scores(backend, seen, tol)
+        scores = _choose_scores(backend, seen, dtype)
         edits = _choose_edits(backend, tokens, logits)
-        cache = _cache_works(backend, tokens, logits, tol)
+        cache = _cache_works(backend, tokens, logits, dtype)
     notes = (
         ("forward", "equals the plain model" if plain else "not compared: no independent copy of the model at hand"),
         ("scores", f"from {scores.source} hooks, scale {scores.scale:.4g}"),
@@ -99,10 +100,6 @@ def _require(condition: bool, text: str) -> None:
             f"self-check failed: {text}. This model is refused, because numbers read from it would be wrong; "
             "load another family, or an unprocessed TransformerBridge of this one."
         )
-
-
-def _close(a: Tensor, b: Tensor, tol: float) -> bool:
-    return bool((a.float() - b.float()).abs().max() <= tol * (1 + b.float().abs().max()))
 
 
 def _record(backend: Backend, tokens: Tensor) -> tuple[list[dict[str, Tensor]], Tensor]:
@@ -124,16 +121,16 @@ def _record(backend: Backend, tokens: Tensor) -> tuple[list[dict[str, Tensor]], 
     return seen, logits  # type: ignore[return-value]  # required above
 
 
-def _check_residual(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> bool:
+def _check_residual(backend: Backend, seen: list[dict[str, Tensor]], dtype: torch.dtype) -> bool:
     for layer, s in enumerate(seen):
         total = s["resid_pre"] + s["attn_out"] + s.get("mlp_out", 0)
         _require(
-            _close(total, s["resid_post"], tol), f"resid_pre + attn_out + mlp_out is not resid_post in layer {layer}"
+            close(total, s["resid_post"], dtype), f"resid_pre + attn_out + mlp_out is not resid_post in layer {layer}"
         )
     return backend.point("resid_mid", 0) is None and backend.point("mlp_out", 0) is not None
 
 
-def _choose_scores(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> ScoreWay:
+def _choose_scores(backend: Backend, seen: list[dict[str, Tensor]], dtype: torch.dtype) -> ScoreWay:
     """The first way whose softmax is the pattern in every layer; the hook only if it also is scale · q·k."""
     computed = None
     sources: tuple[ScoreSource, ...] = ("rotated", "native_rotary", "plain")
@@ -143,44 +140,44 @@ def _choose_scores(backend: Backend, seen: list[dict[str, Tensor]], tol: float) 
         if source == "native_rotary" and backend.rotate(0, seen[0]["q"], seen[0]["k"], 0) is None:
             continue
         for scale in backend.score_scales():
-            if computed is None and _softmax_is_pattern(backend, ScoreWay(source, scale), seen, tol):
+            if computed is None and _softmax_is_pattern(backend, ScoreWay(source, scale), seen, dtype):
                 computed = ScoreWay(source, scale)
     hook = ScoreWay("hook", computed.scale if computed else backend.score_scales()[0])
-    if all("attn_scores" in s for s in seen) and _softmax_is_pattern(backend, hook, seen, tol):
+    if all("attn_scores" in s for s in seen) and _softmax_is_pattern(backend, hook, seen, dtype):
         if computed is None:
             _require(
-                _rows_start_right(backend, seen, tol),
+                _rows_start_right(backend, seen, dtype),
                 "the score hook is no multiple of q·k, and no other way gives the pattern",
             )
             return hook
-        same = (_same_scores(backend, hook, computed, layer, s, tol) for layer, s in enumerate(seen))
+        same = (_same_scores(backend, hook, computed, layer, s, dtype) for layer, s in enumerate(seen))
         if all(same):
             return hook
     _require(computed is not None, "no way of computing scores reproduces the attention pattern")
     return computed  # type: ignore[return-value]  # required above
 
 
-def _softmax_is_pattern(backend: Backend, way: ScoreWay, seen: list[dict[str, Tensor]], tol: float) -> bool:
+def _softmax_is_pattern(backend: Backend, way: ScoreWay, seen: list[dict[str, Tensor]], dtype: torch.dtype) -> bool:
     return all(
-        _close(softmax_allowed(scores_from_taps(backend, way, layer, s)), s["attn_pattern"], tol)
+        close(softmax_allowed(scores_from_taps(backend, way, layer, s)), s["attn_pattern"], dtype)
         for layer, s in enumerate(seen)
     )
 
 
 def _same_scores(
-    backend: Backend, one: ScoreWay, other: ScoreWay, layer: int, s: dict[str, Tensor], tol: float
+    backend: Backend, one: ScoreWay, other: ScoreWay, layer: int, s: dict[str, Tensor], dtype: torch.dtype
 ) -> bool:
     a, b = scores_from_taps(backend, one, layer, s), scores_from_taps(backend, other, layer, s)
-    return bool(torch.equal(torch.isnan(a), torch.isnan(b))) and _close(a.nan_to_num(), b.nan_to_num(), tol)
+    return bool(torch.equal(torch.isnan(a), torch.isnan(b))) and close(a.nan_to_num(), b.nan_to_num(), dtype)
 
 
-def _rows_start_right(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> bool:
+def _rows_start_right(backend: Backend, seen: list[dict[str, Tensor]], dtype: torch.dtype) -> bool:
     """Hidden rotations leave q·k of a token with itself alone: there the hook must be scale · q·k exactly."""
     for scale in backend.score_scales():
         way, good = ScoreWay("plain", scale), True
         for layer, s in enumerate(seen):
             hook = scores_from_taps(backend, ScoreWay("hook", scale), layer, s).diagonal(dim1=-2, dim2=-1)
-            good &= _close(hook, scores_from_taps(backend, way, layer, s).diagonal(dim1=-2, dim2=-1), tol)
+            good &= close(hook, scores_from_taps(backend, way, layer, s).diagonal(dim1=-2, dim2=-1), dtype)
         if good:
             return True
     return False
@@ -203,7 +200,7 @@ def _choose_edits(backend: Backend, tokens: Tensor, logits: Tensor) -> Literal["
     raise BackendError("self-check failed: neither an edit of the attention pattern nor one of z moves the logits.")
 
 
-def _cache_works(backend: Backend, tokens: Tensor, logits: Tensor, tol: float) -> bool:
+def _cache_works(backend: Backend, tokens: Tensor, logits: Tensor, dtype: torch.dtype) -> bool:
     """Whether a prefix encoded once and expanded gives the logits of the whole prompt."""
     half = tokens.shape[1] // 2
     windows = [w for w in backend.local_windows() if w]
@@ -218,5 +215,5 @@ def _cache_works(backend: Backend, tokens: Tensor, logits: Tensor, tol: float) -
     return (
         cached is not None
         and cached.shape[1] == rows.shape[1]
-        and _close(cached, logits[:1, half:].expand_as(cached), tol)
+        and close(cached, logits[:1, half:].expand_as(cached), dtype)
     )

@@ -14,31 +14,12 @@ from torch import Tensor, nn
 
 from iclmech._base import ModelError
 
-from .._protocol import ModelShape, Parameter, ParameterKind
+from .._protocol import ModelShape, Parameter, ParameterKind, hook_name
 from ._attention_windows import windows_of
+from ._boot import boot
 from ._processed_weights import centred_or_folded
 
-_HOOK_NAMES = {
-    "resid_pre": "hook_resid_pre",
-    "resid_mid": "hook_resid_mid",
-    "resid_post": "hook_resid_post",
-    "attn_out": "hook_attn_out",
-    "mlp_out": "hook_mlp_out",
-    "q": "attn.hook_q",
-    "k": "attn.hook_k",
-    "v": "attn.hook_v",
-    "z": "attn.hook_z",
-    "attn_scores": "attn.hook_attn_scores",
-    "attn_pattern": "attn.hook_pattern",
-    "rot_q": "attn.hook_rot_q",
-    "rot_k": "attn.hook_rot_k",
-}
 _WRAPPER = re.compile(r"_original_component\.?")
-
-
-def hook_name(site: str, layer: int) -> str:
-    """The name under which TransformerLens lists a site."""
-    return f"blocks.{layer}.{_HOOK_NAMES[site]}"
 
 
 class BridgeBackend:
@@ -200,8 +181,6 @@ class BridgeBackend:
             bridge.original_model.to(like.device, like.dtype)
             return bridge
         from transformers import AutoModelForCausalLM
-
-        from .._load import boot
 
         model = AutoModelForCausalLM.from_config(copy.deepcopy(self._config), attn_implementation="eager")
         return boot(model.eval().to(like.device, like.dtype), self.tokenizer, like.dtype)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from iclmech._base import ModelError
 
-from .._protocol import ModelShape, Parameter, is_ids
-from ._bridge import hook_name
+from .._protocol import ModelShape, Parameter, hook_name, is_ids
 from ._processed_weights import centred_or_folded
 
 
