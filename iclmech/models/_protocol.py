@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 ParameterKind = Literal["k", "v", "k_bias", "v_bias", "other"]
-ScoreSource = Literal["hook", "rotated", "plain", "native_rotary"]
+ScoreSource = Literal["hook", "rotated", "plain", "turned"]
 
 
 _HOOK_NAMES = {
@@ -73,11 +73,39 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class ScoreDetails:
+    """What a config says about scores beside their scale.
+
+    Attributes:
+        by_layer: a further factor for every layer; empty where all are 1.
+        cap: scores are cap · tanh(scores / cap); None where they are not capped.
+        rotary_gain: rotation lengthens the first `rotary_dims` entries of q and of k, their product by this factor.
+        rotary_dims: how many entries of a head are rotated.
+    """
+
+    by_layer: tuple[float, ...] = ()
+    cap: float | None = None
+    rotary_gain: float = 1.0
+    rotary_dims: int = 0
+
+
+@dataclass(frozen=True)
 class ScoreWay:
-    """How true pre-softmax scores are obtained: from the score hook, or as scale · q·k from a pair of hooks."""
+    """How true pre-softmax scores are obtained: from the score hook, or computed from q and k.
+
+    Attributes:
+        source: the hooks that are read (`SCORE_TAPS`); "turned": q and k are rotated here, since no hook shows them so.
+        scale: the factor between q·k and the scores, in the first layer.
+        details: how the other layers differ, and whether scores are capped.
+    """
 
     source: ScoreSource
     scale: float
+    details: ScoreDetails = ScoreDetails()
+
+    def scale_in(self, layer: int) -> float:
+        """The factor between q·k and the scores of one layer."""
+        return self.scale * (self.details.by_layer[layer] if self.details.by_layer else 1.0)
 
 
 @dataclass(frozen=True)
@@ -144,11 +172,18 @@ class Backend(Protocol):
         ...
 
     def score_scales(self) -> list[float]:
-        """Candidate factors between q·k and the scores, likeliest first."""
+        """Candidate factors between q·k and the scores of the first layer, likeliest first."""
+        ...
+
+    def score_details(self) -> ScoreDetails:
+        """What else makes scores out of q·k."""
         ...
 
     def rotate(self, layer: int, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor] | None:
-        """Rotated (q, k) [row, position, head, d_head] where no hook shows them and the module lets one; else None."""
+        """Rotated (q, k) [row, position, head, d_head] where no hook shows them and the module lets one; else None.
+
+        Positions are those of the pass under way, else they count from `offset`. The last query stands at the last key.
+        """
         ...
 
     def local_windows(self) -> list[int | None]:

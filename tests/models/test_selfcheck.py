@@ -25,7 +25,7 @@ def test_native_models(native_model, tiny_tokenizer):
     assert plain.capabilities.cache is False
     assert dict(plain.capabilities.checks)["forward"].startswith("not compared")
     rotary = native_model(tiny_tokenizer, positional_embedding_type="rotary", rotary_dim=8)
-    assert rotary.capabilities.scores.source == "native_rotary"
+    assert rotary.capabilities.scores.source == "turned"
     alone = native_model(tiny_tokenizer, attn_only=True)
     assert alone.backend.point("mlp_out", 0) is None
 

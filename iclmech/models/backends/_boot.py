@@ -21,6 +21,14 @@ def boot(model: Any, tokenizer: Any, dtype: torch.dtype) -> Any:
         )
 
 
+def context_length(config: Any) -> int | None:
+    """The longest prompt that a transformers config allows; None where it does not say."""
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        if getattr(config, name, None):
+            return int(getattr(config, name))
+    return None
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Loading without progress bars and advice; errors still come through."""

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from iclmech._base import ModelError
 
-from .._protocol import ModelShape, Parameter, ParameterKind, hook_name
+from .._protocol import ModelShape, Parameter, ParameterKind, ScoreDetails, hook_name
 from ._attention_windows import windows_of
-from ._boot import boot
+from ._boot import boot, context_length
 from ._processed_weights import centred_or_folded
+from ._readout_scale import final_logits
+from ._rotation import rotary_gain, rotated
 
 _WRAPPER = re.compile(r"_original_component\.?")
 
@@ -38,7 +40,6 @@ class BridgeBackend:
             )
         n_heads = int(cfg.n_heads)
         config = getattr(bridge.original_model, "config", None)
-        n_ctx = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or cfg.n_ctx
         self.shape = ModelShape(
             n_layers=len(bridge.blocks),
             n_heads=n_heads,
@@ -46,11 +47,12 @@ class BridgeBackend:
             d_head=int(cfg.d_head),
             d_model=int(cfg.d_model),
             d_vocab=int(cfg.d_vocab),
-            n_ctx=int(n_ctx),
+            n_ctx=context_length(config) or int(cfg.n_ctx),
         )
         self._points = dict(bridge.hook_dict)
         self.native = getattr(cfg, "architecture", None) == "TransformerLensNative"
         self._config = config
+        self._positions: Tensor | None = None
         bridge.eval()
 
     def point(self, site: str, layer: int) -> nn.Module | None:
@@ -75,12 +77,21 @@ class BridgeBackend:
             more["use_cache"] = False
         if not unembed and not self.native:
             more["logits_to_keep"] = 1
-        return self.hooked(rows, return_type="logits", **more)
+        self._positions = positions  # for hooks that rotate keys and queries while the pass is under way
+        try:
+            return self.hooked(rows, return_type="logits", **more)
+        finally:
+            self._positions = None
 
     def prefix(self, tokens: Int[Tensor, "position"]) -> Any:
         if self.native:
             raise ModelError("TransformerLens' native models have no key-value cache.")
-        _, past = self.hooked(tokens[None], return_type="logits_and_cache", use_cache=True, logits_to_keep=1)
+        from transformers import DynamicCache
+
+        # A cache that knows the config would forget keys that left a layer's window; queries behind the prefix, and the
+        # masks that transformers makes for them, count on all being there.
+        more = {"past_key_values": DynamicCache(), "use_cache": True, "logits_to_keep": 1}
+        _, past = self.hooked(tokens[None], return_type="logits_and_cache", **more)
         return [(layer.keys, layer.values) for layer in past.layers]
 
     def expand(self, prefix: Any, n: int) -> Any:
@@ -93,7 +104,7 @@ class BridgeBackend:
 
     def readout(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
         final = self.hooked.ln_final(resid) if hasattr(self.hooked, "ln_final") else resid
-        return self.hooked.unembed(final)
+        return final_logits(self.hooked.unembed(final), self._config)
 
     def key_value_parameters(self) -> list[Parameter]:
         parameters: list[Parameter] = []
@@ -147,14 +158,20 @@ class BridgeBackend:
             found.append(module.scaling)  # type: ignore[union-attr]  # checked above
         return list(dict.fromkeys(found))
 
+    def score_details(self) -> ScoreDetails:
+        by_layer = ()
+        if getattr(self._config, "scale_attn_by_inverse_layer_idx", False):  # GPT-2 as trained by Stanford's CRFM
+            by_layer = tuple(1 / (layer + 1) for layer in range(self.shape.n_layers))
+        cap = getattr(self._config, "attn_logit_softcapping", None)
+        gain, dims = rotary_gain(self.hooked.original_model, self._config, self.shape.d_head)
+        return ScoreDetails(by_layer, float(cap) if cap else None, gain, dims)
+
     def rotate(self, layer: int, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor] | None:
         module = getattr(self.hooked.blocks[layer].attn, "original_component", None)
-        rotary = getattr(module, "rotary", None)
-        if not self.native or not hasattr(rotary, "apply_rope"):
-            return None
         ids = torch.arange(offset, offset + k.shape[1], device=k.device)[None].expand(k.shape[0], -1)
-        rotated = rotary.apply_rope(q.transpose(1, 2), k.transpose(1, 2), position_ids=ids)  # type: ignore[union-attr]
-        return rotated[0].transpose(1, 2), rotated[1].transpose(1, 2)
+        if self._positions is not None and self._positions.shape[1] == k.shape[1]:
+            ids = self._positions.expand(k.shape[0], -1)
+        return rotated(module, q, k, ids)
 
     def local_windows(self) -> list[int | None]:
         return windows_of(self._config, self.shape.n_layers)
