@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from ._load import list_models as list_models, load_model as load_model
 from ._model import ICLModel as ICLModel, Selector as Selector
+from ._model_file import get_model_file as get_model_file
 from ._protocol import (
     Backend as Backend,
     Capabilities as Capabilities,
     HookFn as HookFn,
     ModelShape as ModelShape,
     Parameter as Parameter,
+    ScoreDetails as ScoreDetails,
     ScoreWay as ScoreWay,
 )
 from ._scores import (

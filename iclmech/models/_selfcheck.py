@@ -35,6 +35,12 @@ _SITES = (
     "rot_q",
     "rot_k",
 )
+_SOURCES = {
+    "hook": "the score hook",
+    "rotated": "rotated q and k",
+    "turned": "q and k, rotated here",
+    "plain": "q and k",
+}
 _NEEDED = ("resid_pre", "resid_post", "attn_out", "q", "k", "v", "z", "attn_pattern")
 
 
@@ -112,7 +118,7 @@ def check(
 def _described(scores: ScoreWay) -> str:
     more = ", by layer" if scores.details.by_layer else ""
     cap = f", capped at {scores.details.cap:.4g}" if scores.details.cap else ""
-    return f"from {scores.source} hooks, scale {scores.scale:.4g}{more}{cap}"
+    return f"from {_SOURCES[scores.source]}, scale {scores.scale:.4g}{more}{cap}"
 
 
 def _record(backend: Backend, tokens: Tensor) -> tuple[Seen, Tensor]:

@@ -200,7 +200,7 @@ class BridgeBackend:
         from transformers import AutoModelForCausalLM
 
         model = AutoModelForCausalLM.from_config(copy.deepcopy(self._config), attn_implementation="eager")
-        return boot(model.eval().to(like.device, like.dtype), self.tokenizer, like.dtype)
+        return boot(model.eval().to(like.device, like.dtype), self.hooked.tokenizer, like.dtype)
 
     def shared_parts(self) -> Iterable[tuple[str, nn.Parameter]]:
         ends = (getattr(self.hooked, name, None) for name in ("embed", "pos_embed", "ln_final", "unembed"))
