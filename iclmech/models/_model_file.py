@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 from iclmech._base import ModelError
 
@@ -156,7 +156,7 @@ def _wheel(name: str, place: Path) -> Path:
     return wheels[0]
 
 
-def _sha256(stream: IO[bytes]) -> str:
+def _sha256(stream: io.BufferedIOBase) -> str:
     check = hashlib.sha256()
     while block := stream.read(2**20):
         check.update(block)

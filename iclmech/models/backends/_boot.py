@@ -57,8 +57,10 @@ def boot_and_compare(
             logits = plain(input_ids=tokens, use_cache=False).logits.clone()
         return boot(plain, tokenizer, dtype, name), (tokens, logits)
     except Exception as error:
+        unknown = "determine supported architecture" in str(error)
+        said = "it has no adapter for this architecture." if unknown else first_line(error)
         raise ModelError(
-            f"TransformerLens cannot boot {kind}: {first_line(error)} Expected a decoder that it knows; take a family "
+            f"TransformerLens cannot boot {kind}: {said} Expected a decoder that it knows; take a family "
             "that loads: docs/howto/models.md lists them."
         ) from error
 

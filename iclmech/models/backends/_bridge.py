@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from iclmech._base import ModelError
+from iclmech._base import BackendError, ModelError
 
+from .._families import refusal
 from .._protocol import ModelShape, Parameter, ParameterKind, ScoreDetails, hook_name
 from ._attention_windows import windows_of
 from ._boot import boot, context_length
@@ -33,13 +34,16 @@ class BridgeBackend:
         self.hooked = bridge
         self.tokenizer = tokenizer if tokenizer is not None else bridge.tokenizer
         cfg = bridge.cfg
+        config = getattr(getattr(bridge, "original_model", None), "config", None)
+        why = refusal(config)
+        if why:
+            raise BackendError(f"{getattr(cfg, 'model_name', None) or 'this model'} is refused: {why}")
         if not hasattr(bridge, "blocks") or not len(bridge.blocks):
             raise ModelError(
                 f"{type(bridge).__name__} of {getattr(cfg, 'model_name', 'this model')} has no plain stack of blocks; "
                 "iclmech needs a decoder whose blocks are attention and MLP."
             )
         n_heads = int(cfg.n_heads)
-        config = getattr(bridge.original_model, "config", None)
         self.shape = ModelShape(
             n_layers=len(bridge.blocks),
             n_heads=n_heads,
