@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_STATE_SPACE = ("mamba", "rwkv", "jamba", "bamba", "zamba", "falcon_h1", "recurrent_gemma", "nemotron_h", "lfm2")
+_STATE_SPACE = (
+    "mamba",
+    "falcon_mamba",
+    "xlstm",
+    "rwkv",
+    "jamba",
+    "bamba",
+    "zamba",
+    "falcon_h1",
+    "recurrent_gemma",
+    "nemotron_h",
+    "lfm2",
+)
 _ROTARY = "take a family with learned or rotary positions (GPT-2, Pythia, Llama, Qwen, Gemma)"
 _PLAIN = "take a family of plain attention (Llama, Qwen, Gemma, Mistral)"
 
@@ -33,7 +45,8 @@ _REFUSED: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     ),
     (
         _alibi,
-        "its scores are q·k plus a bias that grows with distance (ALiBi), which no weight of keys and values can change",
+        "its scores are q·k plus a bias that grows with distance (ALiBi), and what is measured of attention here takes "
+        "scores that are q·k alone",
         _ROTARY,
     ),
     (

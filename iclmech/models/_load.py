@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from iclmech._base import ModelError
+from iclmech._base import BackendError, ICLMechError, ModelError
 
 from ._families import refusal
 from ._model import ICLModel
@@ -60,7 +60,15 @@ def load_model(
         plain, tokenizer = _read(str(name), source, dtype, trust_remote_code)
         plain = plain.eval().to(where)
         bridge, reference = boot_and_compare(plain, tokenizer, dtype, source.path)
-        return ICLModel(bridge, str(name), tokenizer, plain=reference, origin=source.origin)
+        try:
+            return ICLModel(bridge, str(name), tokenizer, plain=reference, origin=source.origin)
+        except ICLMechError:
+            raise
+        except Exception as error:
+            raise BackendError(
+                f"{str(name)!r} loads, but what it does cannot be followed: {first_line(error)} Expected a decoder whose blocks "
+                "are attention and MLP; take a family that loads: docs/howto/models.md lists them."
+            ) from error
 
 
 def _read(name: str, source: Source, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,17 @@ def save(family: str, path: Path) -> None:
     reference.make_tokenizer().save_pretrained(path)
 
 
+def loaded(family: str, path: Path) -> ICLModel:
+    """The model of a family that loads; a TransformerLens of before 4.0 that computes it otherwise is passed over."""
+    save(family, path)
+    try:
+        return load_model(path)
+    except ModelError:
+        if version("transformer-lens") < "4":
+            pytest.skip("this TransformerLens computes the family otherwise, and it is refused")
+        raise
+
+
 def prompts_for(model: ICLModel) -> Any:
     """Prompts of some 70 tokens, longer than every window here."""
     records = [{"text": f"a {'good' if n % 2 else 'bad'} one {n}", "label": n % 2} for n in range(12)]
@@ -213,6 +225,7 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
+@pytest.mark.skipif(version("transformer-lens") < "4", reason="the table is of the TransformerLens that is locked")
 def test_the_table_in_the_documentation_is_this_one() -> None:
     if set(outcomes) != set(FAMILIES):
         pytest.skip("not all families were tried in this run")
@@ -227,8 +240,7 @@ def test_the_table_in_the_documentation_is_this_one() -> None:
 @pytest.mark.parametrize("family", ["Gemma 2", "Cohere", "Granite"])
 def test_updates_are_those_of_plain_transformers(family: str, tmp_path: Path) -> None:
     """ΔW of one pass, from gradients through soft caps and scaled logits."""
-    save(family, tmp_path)
-    model, plain = load_model(tmp_path), reference.load_plain(tmp_path)
+    model, plain = loaded(family, tmp_path), reference.load_plain(tmp_path)
     prompts = prompts_for(model)
     samples = [(d.tokens, d.label_span) for d in prompts.demonstrations]
     update = gradient_descent(model, prompts, lr=0.02, loss="label")
@@ -246,8 +258,7 @@ def test_the_twins_readout_is_the_models(
     if pays and not torch.backends.mkldnn.is_available():
         pytest.skip("this build of PyTorch has no oneDNN")
     monkeypatch.setattr(_onednn, "onednn_is_quicker", lambda: pays)
-    save(family, tmp_path)
-    model = load_model(tmp_path)
+    model = loaded(family, tmp_path)
     twin = twin_of(model)
     assert isinstance(twin, Twin)
     state = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
@@ -260,8 +271,7 @@ def test_the_twins_readout_is_the_models(
 @pytest.mark.parametrize("family", ["GPT-J", "Gemma 2", "GPT-2, scores divided by layer (CRFM)"])
 def test_scores_at_shifted_positions_give_the_pattern(family: str, tmp_path: Path) -> None:
     """A zero-shot query at the positions that it has behind its demonstrations: BOS stands far to its left."""
-    save(family, tmp_path)
-    model = load_model(tmp_path)
+    model = loaded(family, tmp_path)
     prompts = prompts_for(model)
     sites = ("attn_scores", "attn_pattern", "context_scores")
     acts = capture(model, prompts, "zs", sites, match_positions=True, path="uncached")

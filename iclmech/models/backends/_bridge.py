@@ -114,7 +114,12 @@ class BridgeBackend:
         parameters: list[Parameter] = []
         for layer, block in enumerate(self.hooked.blocks):
             for kind in ("k", "v"):
-                linear = getattr(block.attn, kind)
+                linear = getattr(getattr(block, "attn", None), kind, None)
+                if getattr(linear, "weight", None) is None:
+                    raise BackendError(
+                        f"layer {layer} has no projection to {'keys' if kind == 'k' else 'values'} of its own; expected blocks "
+                        "of attention and MLP throughout. Take a family that loads: docs/howto/models.md lists them."
+                    )
                 named: list[tuple[ParameterKind, str, Any]] = [(kind, "weight", linear.weight)]
                 if getattr(linear, "bias", None) is not None:
                     named.append((f"{kind}_bias", "bias", linear.bias))  # type: ignore[arg-type]  # k_bias or v_bias
