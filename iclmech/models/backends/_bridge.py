@@ -114,7 +114,7 @@ class BridgeBackend:
         parameters: list[Parameter] = []
         for layer, block in enumerate(self.hooked.blocks):
             for kind in ("k", "v"):
-                linear = getattr(getattr(block, "attn", None), kind, None)
+                linear: Any = getattr(getattr(block, "attn", None), kind, None)
                 if getattr(linear, "weight", None) is None:
                     raise BackendError(
                         f"layer {layer} has no projection to {'keys' if kind == 'k' else 'values'} of its own; expected blocks "
