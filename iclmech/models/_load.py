@@ -1,28 +1,31 @@
-"""`load_model`: a shipped model, a local directory, or a name on the hub, as a raw TransformerBridge in float32."""
+"""`load_model`: a shipped model, a local directory, a GGUF file or a name on the hub, as a raw TransformerBridge in float32."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from iclmech._base import ModelError
+from iclmech._base import BackendError, ICLMechError, ModelError
 
+from ._families import refusal
 from ._model import ICLModel
-from ._selfcheck import probe_tokens
-from .backends._attention_windows import windows_of
+from ._model_source import Source, listed, source_of
+from ._tokenizer import load_tokenizer
+from .backends._boot import boot_and_compare, first_line, quiet
 
 
 def list_models() -> list[str]:
-    """Names of the models that are shipped in the package, snapshots of their training included."""
-    from iclmech.mini import list_mini_models
+    """Names of the models that are here and load without a hub.
 
-    return list_mini_models()
+    Those that are shipped in the package, snapshots of their training included, and those of other packages
+    ("smollm2-135m") where their files are installed; `get_model_file` installs them.
+    """
+    return listed()
 
 
 def load_model(
@@ -34,97 +37,110 @@ def load_model(
 ) -> ICLModel:
     """Load a model and wrap it.
 
-    Parameters
-    ----------
-    name: a shipped model ("icl-mini", "icl-mini@step-1500"), a local directory in Hugging Face format (config, weights
-        and tokenizer), or a model name on the Hugging Face hub that TransformerLens can boot.
-    device: "cpu", "cuda", ...; the first GPU if there is one, else the CPU.
-    dtype: of the weights; float32 whatever the file holds, unless asked otherwise.
-    trust_remote_code: passed to transformers.
+    Args:
+        name: a shipped model ("icl-mini", "icl-mini@step-1500"), "smollm2-135m" (`get_model_file`), a local directory in
+            Hugging Face format (config, weights and tokenizer), a GGUF file or a directory with just one, or a model name
+            on the Hugging Face hub that TransformerLens can boot.
+        device: "cpu", "cuda", ...; the first GPU if there is one, else the CPU.
+        dtype: of the weights; float32 whatever the file holds, unless asked otherwise.
+        trust_remote_code: passed to transformers.
 
-    Raises `ModelError` if it is none of the three, `BackendError` if it loads but fails the self-check.
+    Returns:
+        The model, checked. `ICLModel.origin` says where its weights come from.
+
+    Raises:
+        ModelError: it is none of these, cannot be read, or is of a family that is refused by name.
+        BackendError: it loads but fails the self-check.
+
+    >>> load_model("icl-mini").shape.n_layers
+    4
     """
-    source = _resolve(str(name))
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    with _quiet():
+    source = source_of(str(name))
+    where = _device(device)
+    with quiet():
+        plain, tokenizer = _read(str(name), source, dtype, trust_remote_code)
+        plain = plain.eval().to(where)
+        bridge, reference = boot_and_compare(plain, tokenizer, dtype, source.path)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-            plain = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, attn_implementation="eager", trust_remote_code=trust_remote_code
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                f"{name!r} could not be loaded: {_first_line(error)} Expected a shipped model ({', '.join(list_models()[:3])}, ...), "
-                "a directory with config.json, weights and tokenizer, or a model name on the Hugging Face hub."
+            return ICLModel(bridge, str(name), tokenizer, plain=reference, origin=source.origin)
+        except ICLMechError:
+            raise
+        except Exception as error:
+            raise BackendError(
+                f"{str(name)!r} loads, but what it does cannot be followed: {first_line(error)} Expected a decoder whose blocks "
+                "are attention and MLP; take a family that loads: docs/howto/models.md lists them."
             ) from error
-        plain = plain.eval().to(device)  # type: ignore[arg-type]  # a device it is
-        bridge, reference = _boot_and_compare(plain, tokenizer, dtype)
-        return ICLModel(bridge, str(name), plain=reference)
 
 
-def boot(model: Any, tokenizer: Any, dtype: torch.dtype) -> Any:
-    """A TransformerBridge around a transformers model object. The object is wrapped in place."""
-    from transformer_lens.model_bridge import TransformerBridge
+def _read(name: str, source: Source, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+    """The plain model and its tokenizer; whatever goes wrong is a `ModelError`."""
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    path = str(getattr(tokenizer, "name_or_path", "") or "local-model")
-    with _quiet():
-        return TransformerBridge.boot_transformers(
-            path, hf_model=model, tokenizer=tokenizer, device=str(model.device), dtype=dtype
-        )
-
-
-def _boot_and_compare(plain: Any, tokenizer: Any, dtype: torch.dtype) -> tuple[Any, tuple[Tensor, Tensor]]:
-    """The bridge, and probe tokens with the logits that the same weights gave before they were wrapped."""
-    config = plain.config.get_text_config()
-    windows = windows_of(config, config.num_hidden_layers)
-    tokens = probe_tokens(config.vocab_size, config.max_position_embeddings, windows).to(plain.device)
-    with torch.no_grad():
-        logits = plain(input_ids=tokens, use_cache=False).logits.clone()
+    more: dict[str, Any] = {"gguf_file": source.gguf} if source.gguf else {"trust_remote_code": trust_remote_code}
     try:
-        return boot(plain, tokenizer, dtype), (tokens, logits)
-    except (NotImplementedError, KeyError, AttributeError, ValueError) as error:
-        raise ModelError(f"TransformerLens cannot boot {type(plain).__name__}: {_first_line(error)}") from error
-
-
-def _resolve(name: str) -> str:
-    """The directory or hub name behind a name."""
-    if name.partition("@")[0] in {model.partition("@")[0] for model in list_models()}:
-        from iclmech.mini import mini_model_dir
-
-        return str(mini_model_dir(name))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"{path} holds no config.json; expected a directory that save_pretrained wrote.")
-        return str(path)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        if not source.gguf:
+            config = AutoConfig.from_pretrained(source.path, **more)
+            why = refusal(config.get_text_config())
+            if why:
+                raise ModelError(f"{name!r} ({config.model_type}) is refused: {why}")
+        tokenizer = load_tokenizer(source.path, trust_remote_code=trust_remote_code, gguf_file=source.gguf)
+        more |= {"dtype": dtype, "attn_implementation": "eager", "output_loading_info": True}
+        with _no_bar() if source.gguf else contextlib.nullcontext():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **more)
+        plain, info = loaded
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{name!r} could not be loaded: {first_line(error)} {_way_out(error)}") from error
+    missing = sorted(info.get("missing_keys", ()))
+    if missing:
         raise ModelError(
-            f"{path} is not a directory; expected one that save_pretrained wrote, or a hub name like owner/model."
+            f"{name!r} could not be loaded: its files lack {len(missing)} weights ({', '.join(missing[:3])}, ...), which "
+            "would be random. Expected all that the config asks for; copy or download the checkpoint again."
         )
-    return name
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
+    if source.gguf:  # dequantised: what follows sees weights like any others
+        plain.hf_quantizer = None
+        plain.config.__dict__.pop("quantization_config", None)
+    return plain, tokenizer
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading without progress bars and advice; errors still come through."""
-    from transformers.utils import logging as hf_logging
-
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    root = logging.getLogger()
-    before = root.level
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    root.setLevel(max(before, logging.ERROR))
+def _no_bar() -> Iterator[None]:
+    """Dequantising without the bar that transformers shows whatever its settings."""
+    reader: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
+    before = reader.tqdm
+    reader.tqdm = lambda items, **_: items  # a bar is an iterator over its items
     try:
         yield
     finally:
-        root.setLevel(before)
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
+        reader.tqdm = before
+
+
+def _way_out(error: Exception) -> str:
+    text = f"{type(error).__name__} {error}".lower()
+    if "safetensor" in type(error).__name__.lower():
+        return "Expected complete safetensors files; copy or download the checkpoint again."
+    if any(word in text for word in ("pickle", "torch.load", "weights_only", "pytorch checkpoint")):
+        return (
+            "Expected safetensors; torch refuses pickled weights that it cannot vouch for. Convert the checkpoint where you "
+            "trust it: from_pretrained(...), then save_pretrained(...)."
+        )
+    if isinstance(error, ImportError):
+        return "Install the package that it names."
+    return (
+        f"Expected a shipped model ({', '.join(listed()[:3])}, ...), a directory with config.json, weights and tokenizer, a "
+        "GGUF file, or a model name on the Hugging Face hub (with HF_HUB_OFFLINE=1 the hub is not asked)."
+    )
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, once it was found to hold a number and to give it back."""
+    try:
+        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=found).cpu()
+    except Exception as error:
+        there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+        raise ModelError(
+            f"got device={str(device)!r}, which cannot be used here: {first_line(error)} Expected one of {there}."
+        ) from error
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
@@ -12,10 +13,25 @@ from torch import Tensor
 
 from iclmech._base import ModelError, digest, tensor_digest
 
-from ._protocol import Backend, HookFn, ModelShape, Parameter
+from ._protocol import Backend, Capabilities, HookFn, ModelShape, Parameter
 from ._selfcheck import check, hooked as place_hooks
 
 Selector = Literal["attn_kv", "attn_v", "all"] | Callable[[str, int | None], bool]
+
+
+def booted(model: Any, tokenizer: Any) -> tuple[Any, tuple[Tensor, Tensor] | None]:
+    """A plain transformers model as a bridge, with the logits that it gave before; any other object as it is."""
+    from transformers import PreTrainedModel
+
+    if not isinstance(model, PreTrainedModel):
+        return model, None
+    from .backends._boot import boot_and_compare
+
+    if tokenizer is None:
+        raise ModelError(
+            f"got a plain {type(model).__name__} without tokenizer; expected ICLModel(model, tokenizer=...)."
+        )
+    return boot_and_compare(model.eval(), tokenizer, model.dtype, model.name_or_path or None)
 
 
 def backend_of(model: Any, tokenizer: Any = None) -> Backend:
@@ -35,7 +51,8 @@ def backend_of(model: Any, tokenizer: Any = None) -> Backend:
     if is_small_net(model):
         return SmallNetBackend(model, tokenizer)
     raise ModelError(
-        f"got a {type(model).__name__}; expected a TransformerBridge or a HookedTransformer, or a SmallNet of iclmech.training. "
+        f"got a {type(model).__name__}; expected a TransformerBridge, a HookedTransformer, a SmallNet of iclmech.training, or a "
+        "transformers model with its tokenizer. "
         "For a name or a directory use iclmech.load_model."
     )
 
@@ -45,24 +62,37 @@ class ICLModel:
 
     Parameters
     ----------
-    model: a `TransformerBridge` (TransformerLens 3.9 or 4.x), a `HookedTransformer` (3.9), or a small net that
-        `iclmech.training` trains. It is wrapped, not copied, and put into evaluation mode.
+    model: a `TransformerBridge` (TransformerLens 3.9 or 4.x), a `HookedTransformer` (3.9), a plain transformers model, which
+        TransformerLens then takes over, or a small net that `iclmech.training` trains. It is wrapped, not copied, and put into
+        evaluation mode.
     name: how results call it.
     tokenizer: only where the model carries none.
     plain: tokens and the logits that the same weights give on them outside TransformerLens, to be compared.
+    origin: what results should know of where the weights come from, by keyword.
+    like: what was found on a model of the same architecture (`untrained` passes it).
 
-    Attributes: `hooked` (the TransformerLens model itself), `shape` (sizes), `capabilities` (what the self-check chose).
+    Attributes: `hooked` (the TransformerLens model itself), `shape` (sizes), `capabilities` (what the self-check chose),
+    `origin` (where the weights come from; a GGUF file's says what it was dequantised from).
 
     Raises `ModelError` for anything else, `BackendError` where the self-check finds a quantity that cannot be had right.
     """
 
     def __init__(
-        self, model: Any, name: str | None = None, tokenizer: Any = None, *, plain: tuple[Tensor, Tensor] | None = None
+        self,
+        model: Any,
+        name: str | None = None,
+        tokenizer: Any = None,
+        *,
+        plain: tuple[Tensor, Tensor] | None = None,
+        origin: dict[str, str] | None = None,
+        like: Capabilities | None = None,
     ):
+        model, before = booted(model, tokenizer)
         self.backend = model if hasattr(model, "key_value_parameters") else backend_of(model, tokenizer)
         self.hooked: Any = self.backend.hooked
         self.name = name or str(getattr(self.hooked.cfg, "model_name", None) or "model")
-        self.capabilities = check(self.backend, plain)
+        self.capabilities = check(self.backend, plain or before, like)
+        self.origin = dict(origin or {"source": "an object in hand"})
         self._applied: list[str] = []
 
     def __repr__(self) -> str:
@@ -70,8 +100,14 @@ class ICLModel:
         heads = f"{s.n_heads} heads" if s.n_heads == s.n_kv_heads else f"{s.n_heads} heads on {s.n_kv_heads} keys"
         return (
             f"ICLModel({self.name!r}, {self.backend.kind}, {s.n_layers} layers × {heads}, d_model {s.d_model}, "
-            f"context {s.n_ctx}, {str(self.dtype).removeprefix('torch.')} on {self.device})"
+            f"context {s.n_ctx}, {str(self.dtype).removeprefix('torch.')} on {self.device}{self._remarks()})"
         )
+
+    def _remarks(self) -> str:
+        """What of the origin a reader of numbers must know."""
+        quantised = self.origin.get("dequantised from")
+        remarks = [self.origin.get("training"), f"dequantised from {quantised}" if quantised else None]
+        return "".join(f", {remark}" for remark in remarks if remark)
 
     @property
     def shape(self) -> ModelShape:
@@ -157,6 +193,11 @@ class ICLModel:
             raise ModelError(f"the selector chose no parameter; the model's are named like {names}.")
         return chosen
 
+    def leaves(self, parameters: Selector = "attn_kv") -> list[Parameter]:
+        """The former name of `parameters`; it goes with the next release."""
+        warnings.warn("ICLModel.leaves is now ICLModel.parameters.", DeprecationWarning, stacklevel=2)
+        return self.parameters(parameters)
+
     def require_raw(self) -> None:
         """Raise `ModelError` if the weights were folded or centred: their gradients are another model's."""
         why = self.backend.processed()
@@ -198,4 +239,6 @@ class ICLModel:
             with torch.no_grad():
                 for name, tensor in backend.shared_parts():
                     tensor.copy_(mine[name])
-        return ICLModel(backend, f"{self.name} untrained #{seed}")
+        drawn = {"weights": f"drawn anew, seed {seed}; embeddings: {embeddings}"}
+        name = f"{self.name} untrained #{seed}"
+        return ICLModel(backend, name, origin={**self.origin, **drawn}, like=self.capabilities)

@@ -12,7 +12,29 @@ from torch import Tensor, nn
 
 ParameterKind = Literal["k", "v", "k_bias", "v_bias", "other"]
 StorageForm = Literal["head_in_out", "out_in", "in_out", "head_out", "out", "other"]
-ScoreSource = Literal["hook", "rotated", "plain", "native_rotary"]
+ScoreSource = Literal["hook", "rotated", "plain", "turned"]
+
+
+_HOOK_NAMES = {
+    "resid_pre": "hook_resid_pre",
+    "resid_mid": "hook_resid_mid",
+    "resid_post": "hook_resid_post",
+    "attn_out": "hook_attn_out",
+    "mlp_out": "hook_mlp_out",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "z": "attn.hook_z",
+    "attn_scores": "attn.hook_attn_scores",
+    "attn_pattern": "attn.hook_pattern",
+    "rot_q": "attn.hook_rot_q",
+    "rot_k": "attn.hook_rot_k",
+}
+
+
+def hook_name(site: str, layer: int) -> str:
+    """The name under which TransformerLens lists a site."""
+    return f"blocks.{layer}.{_HOOK_NAMES[site]}"
 
 
 @dataclass(frozen=True)
@@ -71,11 +93,39 @@ def canonical(value: Tensor, form: StorageForm, heads: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class ScoreDetails:
+    """What a config says about scores beside their scale.
+
+    Attributes:
+        by_layer: a further factor for every layer; empty where all are 1.
+        cap: scores are cap · tanh(scores / cap); None where they are not capped.
+        rotary_gain: rotation lengthens the first `rotary_dims` entries of q and of k, their product by this factor.
+        rotary_dims: how many entries of a head are rotated.
+    """
+
+    by_layer: tuple[float, ...] = ()
+    cap: float | None = None
+    rotary_gain: float = 1.0
+    rotary_dims: int = 0
+
+
+@dataclass(frozen=True)
 class ScoreWay:
-    """How true pre-softmax scores are obtained: from the score hook, or as scale · q·k from a pair of hooks."""
+    """How true pre-softmax scores are obtained: from the score hook, or computed from q and k.
+
+    Attributes:
+        source: the hooks that are read (`SCORE_TAPS`); "turned": q and k are rotated here, since no hook shows them so.
+        scale: the factor between q·k and the scores, in the first layer.
+        details: how the other layers differ, and whether scores are capped.
+    """
 
     source: ScoreSource
     scale: float
+    details: ScoreDetails = ScoreDetails()
+
+    def scale_in(self, layer: int) -> float:
+        """The factor between q·k and the scores of one layer."""
+        return self.scale * (self.details.by_layer[layer] if self.details.by_layer else 1.0)
 
 
 @dataclass(frozen=True)
@@ -142,11 +192,18 @@ class Backend(Protocol):
         ...
 
     def score_scales(self) -> list[float]:
-        """Candidate factors between q·k and the scores, likeliest first."""
+        """Candidate factors between q·k and the scores of the first layer, likeliest first."""
+        ...
+
+    def score_details(self) -> ScoreDetails:
+        """What else makes scores out of q·k."""
         ...
 
     def rotate(self, layer: int, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor] | None:
-        """Rotated (q, k) [row, position, head, d_head] where no hook shows them and the module lets one; else None."""
+        """Rotated (q, k) [row, position, head, d_head] where no hook shows them and the module lets one; else None.
+
+        Positions are those of the pass under way, else they count from `offset`. The last query stands at the last key.
+        """
         ...
 
     def local_windows(self) -> list[int | None]:

@@ -13,7 +13,7 @@ SCORE_TAPS: dict[ScoreSource, tuple[str, ...]] = {
     "hook": ("attn_scores",),
     "rotated": ("rot_q", "rot_k"),
     "plain": ("q", "k"),
-    "native_rotary": ("q", "k"),
+    "turned": ("q", "k"),
 }
 """The hooks that each way of obtaining scores reads."""
 
@@ -24,6 +24,11 @@ def grouped_scores(
     """scale · q·k, head h reading key head h // (n_heads / n_kv_heads)."""
     k = repeat(k, "row key kv d -> row key (kv group) d", group=q.shape[2] // k.shape[2])
     return torch.einsum("rqhd,rkhd->rhqk", q, k) * scale
+
+
+def capped(values: Float[Tensor, "..."], cap: float | None) -> Float[Tensor, "..."]:
+    """cap · tanh(values / cap), which leaves small values alone and never exceeds cap; `values` where cap is None."""
+    return values if cap is None else cap * torch.tanh(values / cap)
 
 
 def allowed_keys(
@@ -47,10 +52,10 @@ def scores_from_taps(
         scores = taps["attn_scores"]
         return scores.masked_fill(scores <= torch.finfo(scores.dtype).min / 2, float("nan"))
     q, k = (taps[name] for name in SCORE_TAPS[way.source])
-    if way.source == "native_rotary":
+    if way.source == "turned":
         rotated = backend.rotate(layer, q, k, offset)
         q, k = rotated if rotated is not None else (q, k)
-    scores = grouped_scores(q, k, way.scale)
+    scores = capped(grouped_scores(q, k, way.scale_in(layer)), way.details.cap)
     allowed = allowed_keys(scores.shape[-2], scores.shape[-1], backend.local_windows()[layer], scores.device)
     return scores.masked_fill(~allowed, float("nan"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from iclmech._base import BackendError, rng
 
-from ._protocol import Backend, Capabilities, HookFn, ScoreSource, ScoreWay
-from ._scores import SCORE_TAPS, scores_from_taps, softmax_allowed
+from ._protocol import Backend, Capabilities, HookFn, ScoreWay
+from ._score_check import Seen, choose_scores, require, softmax_is_pattern
+from ._verified import close
 
 _SITES = (
     "resid_pre",
@@ -33,6 +35,12 @@ _SITES = (
     "rot_q",
     "rot_k",
 )
+_SOURCES = {
+    "hook": "the score hook",
+    "rotated": "rotated q and k",
+    "turned": "q and k, rotated here",
+    "plain": "q and k",
+}
 _NEEDED = ("resid_pre", "resid_post", "attn_out", "q", "k", "v", "z", "attn_pattern")
 
 
@@ -61,52 +69,60 @@ def probe_tokens(d_vocab: int, n_ctx: int, windows: list[int | None]) -> Tensor:
     return torch.randint(0, d_vocab, (2, min(length, n_ctx)), generator=rng(0, "selfcheck"))
 
 
-def check(backend: Backend, plain: tuple[Tensor, Tensor] | None = None) -> Capabilities:
+def check(
+    backend: Backend, plain: tuple[Tensor, Tensor] | None = None, like: Capabilities | None = None
+) -> Capabilities:
     """Run the checks and return what works.
 
-    `plain`: tokens, and the logits that the same weights give on them outside TransformerLens, where they are known.
-    Raises `BackendError` that names what is wrong and on which layer.
+    Args:
+        backend: the model, behind its backend.
+        plain: tokens, and the logits that the same weights give on them outside TransformerLens, where they are known.
+        like: what was found on a model of the same architecture. It is taken over, since what is tried at length (edits,
+            the cache) is the architecture's; what depends on the weights is checked: finite logits, the residual sum, the
+            readout, and that the scores taken over give this model's patterns.
+
+    Returns:
+        The ways that are right on this model.
+
+    Raises:
+        BackendError: names what is wrong and on which layer.
     """
     shape = backend.shape
     tokens = plain[0] if plain else probe_tokens(shape.d_vocab, shape.n_ctx, backend.local_windows())
     tokens = tokens.to(backend.key_value_parameters()[0].tensor.device)
     with torch.no_grad():
         seen, logits = _record(backend, tokens)
-        tol = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 5e-2
-        _require(
-            plain is None or _close(logits, plain[1], tol), "the hooked logits differ from those of the plain model"
+        dtype = logits.dtype
+        require(
+            plain is None or close(logits, plain[1], dtype), "the hooked logits differ from those of the plain model"
         )
-        parallel = _check_residual(backend, seen, tol)
-        _require(
-            _close(backend.readout(seen[-1]["resid_post"]), logits, tol),
+        parallel = _check_residual(backend, seen, dtype)
+        require(
+            close(backend.readout(seen[-1]["resid_post"]), logits, dtype),
             "unembed(ln_final(resid_post)) of the last layer differs from the logits",
         )
-        scores = _choose_scores(backend, seen, tol)
-        edits = _choose_edits(backend, tokens, logits)
-        cache = _cache_works(backend, tokens, logits, tol)
+        if like is not None and softmax_is_pattern(backend, like.scores, seen, dtype):
+            return replace(like, checks=(("architecture", "as checked on the model that it was drawn after"),))
+        scores = choose_scores(backend, seen, dtype)
+        edits = _choose_edits(backend, tokens, seen, logits)
+        cache = _cache_works(backend, tokens, logits)
     notes = (
         ("forward", "equals the plain model" if plain else "not compared: no independent copy of the model at hand"),
-        ("scores", f"from {scores.source} hooks, scale {scores.scale:.4g}"),
+        ("scores", _described(scores)),
         ("edits", f"through {edits}"),
         ("cache", "equals the whole prompt" if cache else "not used: prompts are run whole"),
     )
     return Capabilities(scores, edits, cache, parallel, notes)
 
 
-def _require(condition: bool, text: str) -> None:
-    if not condition:
-        raise BackendError(
-            f"self-check failed: {text}. This model is refused, because numbers read from it would be wrong; "
-            "load another family, or an unprocessed TransformerBridge of this one."
-        )
+def _described(scores: ScoreWay) -> str:
+    more = ", by layer" if scores.details.by_layer else ""
+    cap = f", capped at {scores.details.cap:.4g}" if scores.details.cap else ""
+    return f"from {_SOURCES[scores.source]}, scale {scores.scale:.4g}{more}{cap}"
 
 
-def _close(a: Tensor, b: Tensor, tol: float) -> bool:
-    return bool((a.float() - b.float()).abs().max() <= tol * (1 + b.float().abs().max()))
-
-
-def _record(backend: Backend, tokens: Tensor) -> tuple[list[dict[str, Tensor]], Tensor]:
-    seen: list[dict[str, Tensor]] = [{} for _ in range(backend.shape.n_layers)]
+def _record(backend: Backend, tokens: Tensor) -> tuple[Seen, Tensor]:
+    seen: Seen = [{} for _ in range(backend.shape.n_layers)]
 
     def keeper(site: str, layer: int) -> HookFn:
         def keep(tensor: Tensor) -> None:
@@ -119,104 +135,90 @@ def _record(backend: Backend, tokens: Tensor) -> tuple[list[dict[str, Tensor]], 
         logits = backend.forward(tokens)
     for layer, sites in enumerate(seen):
         missing = [site for site in _NEEDED if site not in sites]
-        _require(not missing, f"layer {layer} shows no {', '.join(missing)}")
-    _require(logits is not None and bool(torch.isfinite(logits).all()), "the logits are not finite")
+        require(not missing, f"layer {layer} shows no {', '.join(missing)}")
+    require(logits is not None and bool(torch.isfinite(logits).all()), "the logits are not finite")
     return seen, logits  # type: ignore[return-value]  # required above
 
 
-def _check_residual(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> bool:
+def _check_residual(backend: Backend, seen: Seen, dtype: torch.dtype) -> bool:
+    """Whether blocks are parallel; `BackendError` where they do not add up, or do not follow each other."""
     for layer, s in enumerate(seen):
         total = s["resid_pre"] + s["attn_out"] + s.get("mlp_out", 0)
-        _require(
-            _close(total, s["resid_post"], tol), f"resid_pre + attn_out + mlp_out is not resid_post in layer {layer}"
+        require(
+            close(total, s["resid_post"], dtype), f"resid_pre + attn_out + mlp_out is not resid_post in layer {layer}"
+        )
+        require(
+            layer == 0 or close(s["resid_pre"], seen[layer - 1]["resid_post"], dtype),
+            f"resid_pre of layer {layer} is not resid_post of the layer below",
         )
     return backend.point("resid_mid", 0) is None and backend.point("mlp_out", 0) is not None
 
 
-def _choose_scores(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> ScoreWay:
-    """The first way whose softmax is the pattern in every layer; the hook only if it also is scale · q·k."""
-    computed = None
-    sources: tuple[ScoreSource, ...] = ("rotated", "native_rotary", "plain")
-    for source in sources:
-        if not all(tap in s for s in seen for tap in SCORE_TAPS[source]):
-            continue
-        if source == "native_rotary" and backend.rotate(0, seen[0]["q"], seen[0]["k"], 0) is None:
-            continue
-        for scale in backend.score_scales():
-            if computed is None and _softmax_is_pattern(backend, ScoreWay(source, scale), seen, tol):
-                computed = ScoreWay(source, scale)
-    hook = ScoreWay("hook", computed.scale if computed else backend.score_scales()[0])
-    if all("attn_scores" in s for s in seen) and _softmax_is_pattern(backend, hook, seen, tol):
-        if computed is None:
-            _require(
-                _rows_start_right(backend, seen, tol),
-                "the score hook is no multiple of q·k, and no other way gives the pattern",
-            )
-            return hook
-        same = (_same_scores(backend, hook, computed, layer, s, tol) for layer, s in enumerate(seen))
-        if all(same):
-            return hook
-    _require(computed is not None, "no way of computing scores reproduces the attention pattern")
-    return computed  # type: ignore[return-value]  # required above
+def _choose_edits(backend: Backend, tokens: Tensor, seen: Seen, logits: Tensor) -> Literal["pattern", "z"]:
+    """ "pattern" if an edited pattern moves the attention output of every layer, else "z" if an edited z does.
 
+    All layers are tried in two forward passes. Each layer is handed the states that it had without edits, so that an edit
+    shows in its own layer and nowhere else:
 
-def _softmax_is_pattern(backend: Backend, way: ScoreWay, seen: list[dict[str, Tensor]], tol: float) -> bool:
-    return all(
-        _close(softmax_allowed(scores_from_taps(backend, way, layer, s)), s["attn_pattern"], tol)
-        for layer, s in enumerate(seen)
+        pass 0:  layer 0 edited │ layer 1 as it was │ layer 2 edited │ …      edited: attn_out must move
+        pass 1:  layer 0 as it was │ layer 1 edited │ …                       as it was: attn_out must be what it was
+    """
+    ways: tuple[tuple[str, Literal["pattern", "z"]], ...] = (("attn_pattern", "pattern"), ("z", "z"))
+    layers = range(backend.shape.n_layers)
+    for site, name in ways:
+        moved: set[int] = set()
+        for odd in (0, 1):
+            edited = [layer for layer in layers if layer % 2 == odd]
+            found, out = _edited(backend, tokens, seen, site, edited)
+            for layer in layers:
+                if layer not in edited:
+                    require(
+                        close(found[layer], seen[layer]["attn_out"], logits.dtype),
+                        f"a state written to resid_pre does not reach the attention of layer {layer}",
+                    )
+                elif not torch.equal(found[layer], seen[layer]["attn_out"]) and (
+                    layer < layers[-1] or not torch.equal(out, logits)
+                ):
+                    moved.add(layer)
+        if len(moved) == len(layers):
+            return name
+    raise BackendError(
+        "self-check failed: neither an edit of the attention pattern nor one of z moves the logits. Expected a model "
+        "whose attention can be edited through its hooks; take a family that loads: docs/howto/models.md lists them."
     )
 
 
-def _same_scores(
-    backend: Backend, one: ScoreWay, other: ScoreWay, layer: int, s: dict[str, Tensor], tol: float
-) -> bool:
-    a, b = scores_from_taps(backend, one, layer, s), scores_from_taps(backend, other, layer, s)
-    return bool(torch.equal(torch.isnan(a), torch.isnan(b))) and _close(a.nan_to_num(), b.nan_to_num(), tol)
+def _edited(
+    backend: Backend, tokens: Tensor, seen: Seen, site: str, edited: list[int]
+) -> tuple[dict[int, Tensor], Tensor]:
+    """Attention outputs by layer, and logits, of a pass in which rows are swapped at `site` of some layers."""
+    found: dict[int, Tensor] = {}
+    specs: list[tuple[str, int, HookFn]] = [(site, layer, lambda tensor: tensor.roll(1, dims=0)) for layer in edited]
+    for layer, s in enumerate(seen):
+        specs.append(("resid_pre", layer, lambda tensor, s=s: s["resid_pre"]))
+        specs.append(("attn_out", layer, lambda tensor, layer=layer: found.update({layer: tensor.clone()})))
+    with hooked(backend, specs), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TransformerLens says so where an edit is thrown away; that is what we ask
+        logits = backend.forward(tokens)
+    return found, logits  # type: ignore[return-value]  # a forward with readout
 
 
-def _rows_start_right(backend: Backend, seen: list[dict[str, Tensor]], tol: float) -> bool:
-    """Hidden rotations leave q·k of a token with itself alone: there the hook must be scale · q·k exactly."""
-    for scale in backend.score_scales():
-        way, good = ScoreWay("plain", scale), True
-        for layer, s in enumerate(seen):
-            hook = scores_from_taps(backend, ScoreWay("hook", scale), layer, s).diagonal(dim1=-2, dim2=-1)
-            good &= _close(hook, scores_from_taps(backend, way, layer, s).diagonal(dim1=-2, dim2=-1), tol)
-        if good:
-            return True
-    return False
+def _cache_works(backend: Backend, tokens: Tensor, logits: Tensor) -> bool:
+    """Whether a prefix encoded once and expanded gives the logits of the whole prompt.
 
-
-def _choose_edits(backend: Backend, tokens: Tensor, logits: Tensor) -> Literal["pattern", "z"]:
-    """ "pattern" if an edited pattern reaches the logits, else "z" if an edited z does."""
-    ways: tuple[tuple[str, Literal["pattern", "z"]], ...] = (("attn_pattern", "pattern"), ("z", "z"))
-    for site, name in ways:
-        moved = []
-        for layer in range(backend.shape.n_layers):
-            edit = hooked(backend, [(site, layer, lambda tensor: tensor.roll(1, dims=0))])
-            with edit, warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # TransformerLens says so where an edit is thrown away; that is what we ask
-                moved.append(not torch.equal(backend.forward(tokens), logits))  # type: ignore[arg-type]
-        if all(moved):
-            return name
-    raise BackendError("self-check failed: neither an edit of the attention pattern nor one of z moves the logits.")
-
-
-def _cache_works(backend: Backend, tokens: Tensor, logits: Tensor, tol: float) -> bool:
-    """Whether a prefix encoded once and expanded gives the logits of the whole prompt."""
-    half = tokens.shape[1] // 2
-    windows = [w for w in backend.local_windows() if w]
-    if backend.kind == "HookedTransformer" or any(w > 512 for w in windows):
-        return False
+    Where layers look through a window that the probe outgrows, the prefix alone outgrows it: a cache that forgets what has
+    left the window shows only then.
+    """
+    length = tokens.shape[1]
+    cut = max(length // 2, length - 2 if any(backend.local_windows()) else 0)
     try:
-        cache = backend.expand(backend.prefix(tokens[0, :half]), 3)
-        rows = tokens[0, half:].expand(3, -1)
+        cache = backend.expand(backend.prefix(tokens[0, :cut]), 3)
+        rows = tokens[0, cut:].expand(3, -1)
         cached = backend.forward(rows, cache=cache)
     except Exception:
         return False
     return (
         cached is not None
         and cached.shape[1] == rows.shape[1]
-        and _close(cached, logits[:1, half:].expand_as(cached), tol)
+        and close(cached, logits[:1, cut:].expand_as(cached), logits.dtype)
     )

@@ -154,7 +154,9 @@ def test_updates_in_force_are_listed(tiny_model):
 
 
 def test_other_objects_are_refused(tiny_hf, fresh_model, tiny_tokenizer):
-    with pytest.raises(ModelError, match="got a GPT2LMHeadModel; expected a TransformerBridge"):
+    with pytest.raises(ModelError, match="got a Linear; expected a TransformerBridge"):
+        ICLModel(torch.nn.Linear(2, 2))
+    with pytest.raises(ModelError, match=r"got a plain GPT2LMHeadModel without tokenizer; expected .*tokenizer="):
         ICLModel(tiny_hf("gpt2"))
     model = fresh_model("gpt2")
     model.backend.tokenizer = None
@@ -176,3 +178,55 @@ def test_tokens_and_bos(fresh_model):
 
 def test_a_name_for_people(tiny_model):
     assert "3 layers × 4 heads on 2 keys, d_model 32, context 256, float32 on cpu" in repr(tiny_model("llama"))
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_plain_transformers_model_is_taken_over(family, tiny_path, tiny_model):
+    """One made from a config, with a tokenizer made by hand: neither has a directory to be read from again."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(tiny_path(family))
+    config.architectures, config._name_or_path = None, ""
+    plain = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+    plain.load_state_dict(reference.load_plain(tiny_path(family)).state_dict())
+    model = ICLModel(plain, "in hand", reference.make_tokenizer())
+    assert dict(model.capabilities.checks)["forward"] == "equals the plain model"
+    assert model.hash() == tiny_model(family).hash()
+    assert model.tokenize("a fine film") == tiny_model(family).tokenize("a fine film")
+    assert model.origin == {"source": "an object in hand"}
+    assert model.untrained(0).hash() == tiny_model(family).untrained(0).hash()
+
+
+def test_the_origin_is_told_and_an_untrained_model_is_no_trained_one(tiny_model):
+    model = tiny_model("gpt2")
+    assert model.origin == {"source": "directory", "name": "gpt2-3"}
+    drawn = model.untrained(3)
+    assert drawn.origin["weights"] == "drawn anew, seed 3; embeddings: keep"
+    model_of_four_bits = ICLModel(
+        model.hooked, "x", model.tokenizer, origin={"training": "Instruct", "dequantised from": "Q4_1"}
+    )
+    assert repr(model_of_four_bits).endswith("on cpu, Instruct, dequantised from Q4_1)")
+
+
+def test_an_untrained_model_is_checked_where_its_weights_matter(tiny_model, monkeypatch):
+    """Edits and the cache are the architecture's; numbers that are not finite are the draw's."""
+    from iclmech.models import _selfcheck
+
+    model = tiny_model("llama")
+    tried: list[str] = []
+    monkeypatch.setattr(_selfcheck, "_choose_edits", lambda *args: tried.append("edits") or "z")
+    monkeypatch.setattr(_selfcheck, "_cache_works", lambda *args: tried.append("cache") or False)
+    drawn = model.untrained(1)
+    assert not tried
+    assert (drawn.capabilities.edits, drawn.capabilities.cache) == ("pattern", True)
+    assert drawn.capabilities.scores == model.capabilities.scores
+    real = type(model.backend).fresh
+
+    def broken(self, seed):
+        backend = real(self, seed)
+        backend.key_value_parameters()[0].tensor.data.fill_(float("nan"))
+        return backend
+
+    monkeypatch.setattr(type(model.backend), "fresh", broken)
+    with pytest.raises(BackendError, match="not finite"):
+        model.untrained(1)

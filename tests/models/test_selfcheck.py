@@ -5,7 +5,9 @@ import reference
 import torch
 
 from iclmech._base import BackendError
-from iclmech.models import ICLModel
+from iclmech.models import ICLModel, load_model
+from iclmech.models.backends._boot import boot
+from iclmech.models.backends._bridge import BridgeBackend
 
 
 @pytest.mark.parametrize("family", reference.FAMILIES)
@@ -25,7 +27,7 @@ def test_native_models(native_model, tiny_tokenizer):
     assert plain.capabilities.cache is False
     assert dict(plain.capabilities.checks)["forward"].startswith("not compared")
     rotary = native_model(tiny_tokenizer, positional_embedding_type="rotary", rotary_dim=8)
-    assert rotary.capabilities.scores.source == "native_rotary"
+    assert rotary.capabilities.scores.source == "turned"
     alone = native_model(tiny_tokenizer, attn_only=True)
     assert alone.backend.point("mlp_out", 0) is None
 
@@ -102,3 +104,76 @@ def test_a_wrong_cache_is_not_used(fresh_model, monkeypatch):
     again = ICLModel(model.hooked, "again", model.tokenizer)
     assert not again.capabilities.cache
     assert dict(again.capabilities.checks)["cache"].startswith("not used")
+
+
+def test_passes_do_not_grow_with_depth(tiny_path, monkeypatch):
+    """Forward passes of a load: as many for six layers as for three."""
+    calls: list[int] = []
+    real = BridgeBackend.forward
+    monkeypatch.setattr(BridgeBackend, "forward", lambda self, *args, **kw: calls.append(1) or real(self, *args, **kw))
+    counts = []
+    for layers in (3, 6):
+        calls.clear()
+        load_model(tiny_path("llama", n_layers=layers))
+        counts.append(len(calls))
+    assert counts[0] == counts[1] <= 5
+
+
+@pytest.mark.parametrize("dead", [0, 1, 2])
+def test_an_edit_that_is_dead_in_one_layer_is_found(dead, fresh_model, monkeypatch):
+    """There edits go through z; were that dead as well, the model would be refused."""
+    model = fresh_model("llama")
+    point = model.backend.point("attn_pattern", dead)
+    blind(point, monkeypatch)
+    assert ICLModel(model.hooked, "again", model.tokenizer).capabilities.edits == "z"
+
+
+def blind(point, monkeypatch) -> None:
+    """Let hooks on a point see what passes, and change nothing."""
+    real = type(point).add_hook
+
+    def add_hook(self, hook):
+        def look(tensor, *args, **kwargs):
+            hook(tensor, *args, **kwargs)
+
+        real(self, look if self is point else hook)
+
+    monkeypatch.setattr(type(point), "add_hook", add_hook)
+
+
+def test_states_that_cannot_be_written_are_found(fresh_model, monkeypatch):
+    model = fresh_model("gpt2")
+    point = model.backend.point("resid_pre", 1)
+    blind(point, monkeypatch)
+    refused(model, "a state written to resid_pre does not reach the attention of layer 1")
+
+
+def test_a_cache_that_forgets_what_left_the_window_is_found(tmp_path, monkeypatch):
+    """transformers' own cache for windowed layers keeps window - 1 keys; rebuilt as a plain one it is wrong."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    settings = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = MistralConfig(vocab_size=290, intermediate_size=48, sliding_window=16, **settings)
+    MistralForCausalLM(config).save_pretrained(tmp_path)
+    reference.make_tokenizer().save_pretrained(tmp_path)
+    model = load_model(tmp_path)
+    assert model.capabilities.cache
+    (keys, _), *_ = model.backend.prefix(torch.arange(40))
+    assert keys.shape[2] == 40
+    real = BridgeBackend.prefix
+    monkeypatch.setattr(
+        BridgeBackend, "prefix", lambda self, t: [(k[:, :, -15:], v[:, :, -15:]) for k, v in real(self, t)]
+    )
+    assert not ICLModel(model.hooked, "again", model.tokenizer).capabilities.cache
+
+
+def test_a_bridge_of_a_refused_family_is_refused_by_name():
+    from transformers import BloomConfig, BloomForCausalLM
+
+    bridge = boot(
+        BloomForCausalLM(BloomConfig(vocab_size=290, hidden_size=32, n_layer=2, n_head=4)).eval(),
+        reference.make_tokenizer(),
+        torch.float32,
+    )
+    with pytest.raises(BackendError, match=r"ALiBi.*Way out"):
+        ICLModel(bridge)

@@ -12,33 +12,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from iclmech._base import ModelError
+from iclmech._base import BackendError, ModelError
 
-from .._protocol import ModelShape, Parameter, ParameterKind, StorageForm
+from .._families import refusal
+from .._protocol import ModelShape, Parameter, ParameterKind, ScoreDetails, StorageForm, hook_name
 from ._attention_windows import windows_of
+from ._boot import boot, context_length
 from ._processed_weights import centred_or_folded
+from ._readout_scale import final_logits
+from ._rotation import rotary_gain, rotated
 
-_HOOK_NAMES = {
-    "resid_pre": "hook_resid_pre",
-    "resid_mid": "hook_resid_mid",
-    "resid_post": "hook_resid_post",
-    "attn_out": "hook_attn_out",
-    "mlp_out": "hook_mlp_out",
-    "q": "attn.hook_q",
-    "k": "attn.hook_k",
-    "v": "attn.hook_v",
-    "z": "attn.hook_z",
-    "attn_scores": "attn.hook_attn_scores",
-    "attn_pattern": "attn.hook_pattern",
-    "rot_q": "attn.hook_rot_q",
-    "rot_k": "attn.hook_rot_k",
-}
 _WRAPPER = re.compile(r"_original_component\.?")
-
-
-def hook_name(site: str, layer: int) -> str:
-    """The name under which TransformerLens lists a site."""
-    return f"blocks.{layer}.{_HOOK_NAMES[site]}"
 
 
 class BridgeBackend:
@@ -50,14 +34,16 @@ class BridgeBackend:
         self.hooked = bridge
         self.tokenizer = tokenizer if tokenizer is not None else bridge.tokenizer
         cfg = bridge.cfg
+        config = getattr(getattr(bridge, "original_model", None), "config", None)
+        why = refusal(config)
+        if why:
+            raise BackendError(f"{getattr(cfg, 'model_name', None) or 'this model'} is refused: {why}")
         if not hasattr(bridge, "blocks") or not len(bridge.blocks):
             raise ModelError(
                 f"{type(bridge).__name__} of {getattr(cfg, 'model_name', 'this model')} has no plain stack of blocks; "
                 "iclmech needs a decoder whose blocks are attention and MLP."
             )
         n_heads = int(cfg.n_heads)
-        config = getattr(bridge.original_model, "config", None)
-        n_ctx = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or cfg.n_ctx
         self.shape = ModelShape(
             n_layers=len(bridge.blocks),
             n_heads=n_heads,
@@ -65,11 +51,12 @@ class BridgeBackend:
             d_head=int(cfg.d_head),
             d_model=int(cfg.d_model),
             d_vocab=int(cfg.d_vocab),
-            n_ctx=int(n_ctx),
+            n_ctx=context_length(config) or int(cfg.n_ctx),
         )
         self._points = dict(bridge.hook_dict)
         self.native = getattr(cfg, "architecture", None) == "TransformerLensNative"
         self._config = config
+        self._positions: Tensor | None = None
         bridge.eval()
 
     def point(self, site: str, layer: int) -> nn.Module | None:
@@ -94,12 +81,21 @@ class BridgeBackend:
             more["use_cache"] = False
         if not unembed and not self.native:
             more["logits_to_keep"] = 1
-        return self.hooked(rows, return_type="logits", **more)
+        self._positions = positions  # for hooks that rotate keys and queries while the pass is under way
+        try:
+            return self.hooked(rows, return_type="logits", **more)
+        finally:
+            self._positions = None
 
     def prefix(self, tokens: Int[Tensor, "position"]) -> Any:
         if self.native:
             raise ModelError("TransformerLens' native models have no key-value cache.")
-        _, past = self.hooked(tokens[None], return_type="logits_and_cache", use_cache=True, logits_to_keep=1)
+        from transformers import DynamicCache
+
+        # A cache that knows the config would forget keys that left a layer's window; queries behind the prefix, and the
+        # masks that transformers makes for them, count on all being there.
+        more = {"past_key_values": DynamicCache(), "use_cache": True, "logits_to_keep": 1}
+        _, past = self.hooked(tokens[None], return_type="logits_and_cache", **more)
         return [(layer.keys, layer.values) for layer in past.layers]
 
     def expand(self, prefix: Any, n: int) -> Any:
@@ -112,13 +108,18 @@ class BridgeBackend:
 
     def readout(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
         final = self.hooked.ln_final(resid) if hasattr(self.hooked, "ln_final") else resid
-        return self.hooked.unembed(final)
+        return final_logits(self.hooked.unembed(final), self._config)
 
     def key_value_parameters(self) -> list[Parameter]:
         parameters: list[Parameter] = []
         for layer, block in enumerate(self.hooked.blocks):
             for kind in ("k", "v"):
-                linear = getattr(block.attn, kind)
+                linear: Any = getattr(getattr(block, "attn", None), kind, None)
+                if getattr(linear, "weight", None) is None:
+                    raise BackendError(
+                        f"layer {layer} has no projection to {'keys' if kind == 'k' else 'values'} of its own; expected blocks "
+                        "of attention and MLP throughout. Take a family that loads: docs/howto/models.md lists them."
+                    )
                 named: list[tuple[ParameterKind, str, StorageForm]] = [(kind, "weight", "out_in")]
                 if getattr(linear, "bias", None) is not None:
                     named.append((f"{kind}_bias", "bias", "out"))  # type: ignore[arg-type]  # k_bias or v_bias
@@ -165,14 +166,20 @@ class BridgeBackend:
             found.append(module.scaling)  # type: ignore[union-attr]  # checked above
         return list(dict.fromkeys(found))
 
+    def score_details(self) -> ScoreDetails:
+        by_layer = ()
+        if getattr(self._config, "scale_attn_by_inverse_layer_idx", False):  # GPT-2 as trained by Stanford's CRFM
+            by_layer = tuple(1 / (layer + 1) for layer in range(self.shape.n_layers))
+        cap = getattr(self._config, "attn_logit_softcapping", None)
+        gain, dims = rotary_gain(self.hooked.original_model, self._config, self.shape.d_head)
+        return ScoreDetails(by_layer, float(cap) if cap else None, gain, dims)
+
     def rotate(self, layer: int, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor] | None:
         module = getattr(self.hooked.blocks[layer].attn, "original_component", None)
-        rotary = getattr(module, "rotary", None)
-        if not self.native or not hasattr(rotary, "apply_rope"):
-            return None
         ids = torch.arange(offset, offset + k.shape[1], device=k.device)[None].expand(k.shape[0], -1)
-        rotated = rotary.apply_rope(q.transpose(1, 2), k.transpose(1, 2), position_ids=ids)  # type: ignore[union-attr]
-        return rotated[0].transpose(1, 2), rotated[1].transpose(1, 2)
+        if self._positions is not None and self._positions.shape[1] == k.shape[1]:
+            ids = self._positions.expand(k.shape[0], -1)
+        return rotated(module, q, k, ids)
 
     def local_windows(self) -> list[int | None]:
         return windows_of(self._config, self.shape.n_layers)
@@ -200,10 +207,8 @@ class BridgeBackend:
             return bridge
         from transformers import AutoModelForCausalLM
 
-        from .._load import boot
-
         model = AutoModelForCausalLM.from_config(copy.deepcopy(self._config), attn_implementation="eager")
-        return boot(model.eval().to(like.device, like.dtype), self.tokenizer, like.dtype)
+        return boot(model.eval().to(like.device, like.dtype), self.hooked.tokenizer, like.dtype)
 
     def shared_parts(self) -> Iterable[tuple[str, nn.Parameter]]:
         ends = (getattr(self.hooked, name, None) for name in ("embed", "pos_embed", "ln_final", "unembed"))

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from iclmech._base import ModelError
 
-from .._protocol import ModelShape, Parameter, is_ids
-from ._bridge import hook_name
+from .._protocol import ModelShape, Parameter, ScoreDetails, hook_name, is_ids
 from ._processed_weights import centred_or_folded
 
 
@@ -103,6 +102,13 @@ class HookedBackend:
     def score_scales(self) -> list[float]:
         scale = float(self.hooked.cfg.attn_scale) if self.hooked.cfg.use_attn_scale else 1.0
         return list(dict.fromkeys([1 / scale if scale > 0 else 1.0, 1 / math.sqrt(self.shape.d_head), 1.0]))
+
+    def score_details(self) -> ScoreDetails:
+        cfg = self.hooked.cfg
+        inverse = getattr(cfg, "scale_attn_by_inverse_layer_idx", False)
+        cap = float(getattr(cfg, "attn_scores_soft_cap", -1.0) or -1.0)
+        by_layer = tuple(1 / (layer + 1) for layer in range(self.shape.n_layers)) if inverse else ()
+        return ScoreDetails(by_layer, cap if cap > 0 else None)
 
     def rotate(self, layer: int, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor] | None:
         return None

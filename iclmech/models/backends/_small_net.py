@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from iclmech._base import ModelError
 
-from .._protocol import ModelShape, Parameter, ParameterKind
+from .._protocol import ModelShape, Parameter, ParameterKind, ScoreDetails
 
 
 def is_small_net(model: Any) -> bool:
@@ -75,7 +75,7 @@ class SmallNetBackend:
             )
             for kind, matrix in kinds:
                 name = f"model.layers.{layer}.self_attn.{kind}_proj.weight"
-                found.append(Parameter(name, layer, kind, matrix.weight, self.shape.n_kv_heads, transposed=True))
+                found.append(Parameter(name, layer, kind, matrix.weight, "out_in", self.shape.n_kv_heads))
         return found
 
     def other_parameters(self) -> list[Parameter]:
@@ -84,7 +84,7 @@ class SmallNetBackend:
         for name, tensor in self.hooked.named_parameters():
             if id(tensor) not in taken:
                 layer = int(name.split(".")[2]) if name.startswith("model.layers.") else None
-                found.append(Parameter(name, layer, "other", tensor, 1))
+                found.append(Parameter(name, layer, "other", tensor))
         return found
 
     def weights(self, name: str) -> Tensor:
@@ -100,6 +100,9 @@ class SmallNetBackend:
 
     def score_scales(self) -> list[float]:
         return [1 / math.sqrt(self.shape.d_head)]
+
+    def score_details(self) -> ScoreDetails:
+        return ScoreDetails()
 
     def rotate(self, layer: int, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor] | None:
         return None

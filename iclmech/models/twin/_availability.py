@@ -9,12 +9,13 @@ from torch import Tensor
 
 from .._model import ICLModel
 from .._selfcheck import probe_tokens
+from .._verified import close, verdict
 from ._twin import Twin, attention
 
 _OWN = ("transformer_lens.", "transformers.")
 
 _twins: WeakKeyDictionary[ICLModel, Twin | str] = WeakKeyDictionary()
-"""The checked twin of every model that has one, and for the others what is in the way."""
+"""The twin of every model for which one could be built, and for the others what is in the way."""
 
 
 def twin_of(model: ICLModel) -> Twin | str:
@@ -26,7 +27,9 @@ def twin_of(model: ICLModel) -> Twin | str:
     found = _twins.get(model)
     if found is None or (isinstance(found, Twin) and not found.follows()):
         _twins[model] = found = _build(model)
-    return found
+    if isinstance(found, str):
+        return found
+    return verdict(found, "states and readout", lambda: _difference(model, found)) or found
 
 
 def user_hooks(model: ICLModel) -> bool:
@@ -47,16 +50,14 @@ def user_hooks(model: ICLModel) -> bool:
 def _build(model: ICLModel) -> Twin | str:
     try:
         with torch.inference_mode(False):  # a twin outlives the caller's mode
-            twin = Twin(model.backend)
-        wrong = _difference(model, twin)
+            return Twin(model.backend)
     except Exception as error:  # the hooked model is always there, so whatever fails here only costs time
         return f"no plain twin: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-    return f"the plain twin differs from the model in {wrong}" if wrong else twin
 
 
 @torch.no_grad()
 def _difference(model: ICLModel, twin: Twin) -> str:
-    """The first layer after which the twin's state of a probe is not the model's, or the readout, or nothing."""
+    """What is wrong: the first layer after which the twin's state of a probe is not the model's, or the readout; else ""."""
     tokens = probe_tokens(model.shape.d_vocab, model.shape.n_ctx, model.backend.local_windows())[:1].to(model.device)
     mine: list[Tensor] = []
     theirs: list[Tensor] = []
@@ -76,8 +77,8 @@ def _difference(model: ICLModel, twin: Twin) -> str:
             handle.remove()
     theirs.append(twin.readout(mine[-1]))
     mine.append(model.readout(mine[-1]))
-    tolerance = 1e-4 if model.dtype in (torch.float32, torch.float64) else 5e-2
     for layer, (a, b) in enumerate(zip(theirs, mine, strict=True)):
-        if not (a.float() - b.float()).abs().max() <= tolerance * (1 + b.float().abs().max()):
-            return f"layer {layer}" if layer < model.shape.n_layers else "the readout"
+        if not close(a, b, model.dtype):
+            where = f"layer {layer}" if layer < model.shape.n_layers else "the readout"
+            return f"the plain twin differs from the model in {where}"
     return ""

@@ -22,6 +22,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from iclmech._base import ModelError
 
+from ..backends._readout_scale import final_logits
+
 NAME = "iclmech"
 """The name under which transformers knows the attention function of twins."""
 
@@ -67,7 +69,7 @@ class Twin:
 
         register()
         original = bridge.original_model
-        config = copy.deepcopy(original.config)
+        self._config = config = copy.deepcopy(original.config)
         with torch.device("meta"):
             whole = type(original)._from_config(config, attn_implementation=NAME)
         self.base: Any = whole.base_model.eval()
@@ -98,7 +100,8 @@ class Twin:
             return self._backend.readout(resid)
         from ._onednn import linear
 
-        return linear(self._backend.hooked.ln_final(resid), self._head.weight, self._head.bias)
+        logits = linear(self._backend.hooked.ln_final(resid), self._head.weight, self._head.bias)
+        return final_logits(logits, self._config)
 
     @contextlib.contextmanager
     def using(self, attention: Attention) -> Iterator[None]:
