@@ -70,7 +70,7 @@ class Registry(Generic[T]):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise RegistryError(f"got the {self.kind} {name!r}; known are {', '.join(self._targets) or 'none'}.{hint}")
         target = self._targets[name]
-        return resolve(target) if isinstance(target, str) else target
+        return resolve(target) if isinstance(target, str) else target  # type: ignore[return-value]  # what was registered
 
 
 def resolve(target: str) -> Any:

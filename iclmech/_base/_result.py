@@ -106,7 +106,7 @@ class Result:
 
         rows: list[dict[str, Any]] = []
         for name in (str(n) for n in self.data.data_vars if f"{n}_ci" in self.data):
-            table = self.data[[name, f"{name}_ci"]].to_dataframe().reset_index()
+            table: Any = self.data[[name, f"{name}_ci"]].to_dataframe().reset_index()
             for row in table[table["bound"] == "low"].to_dict("records"):
                 rest = {k: v for k, v in row.items() if k not in (name, f"{name}_ci", "bound")}
                 high = self.data[f"{name}_ci"].sel({k: v for k, v in rest.items() if k in self.data[name].dims})

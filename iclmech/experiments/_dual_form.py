@@ -104,8 +104,7 @@ def run_dual_form(
         raise DualFormError(
             f"got {len(prompts.contexts)} contexts and k={prompts.k}; the dual form needs one context with demonstrations."
         )
-    if update is None:
-        update = REGISTRIES["update"][request.update](model, prompts, lr=request.lr)
+    learnt: WeightUpdate = update or REGISTRIES["update"][request.update](model, prompts, lr=request.lr)
     context = prompts.contexts[0]
     keep = torch.tensor([s.role != "bos" for s in context.spans for _ in range(s.start, s.stop)])[1:]
     k, v, _ = _keys_values(model, context.tokens[1:])
@@ -113,13 +112,13 @@ def run_dual_form(
     found: dict[str, list[dict[str, Tensor]]] = {"update": [], "random_update": []}
     for query in track(prompts.queries, "dual form", enabled=progress):
         k, v, inputs = _keys_values(model, query.tokens)
-        for name, change in (("update", update), ("random_update", update.random_like(request.seed))):
+        for name, change in (("update", learnt), ("random_update", learnt.random_like(request.seed))):
             with change.applied(model):
                 new_k, new_v, _ = _keys_values(model, query.tokens, inputs)
             fine_tuned = circuit.update_in_dual_form((k, v), (new_k, new_v))
             found[name].append(circuit.compare_maps(in_context, fine_tuned, request.rank))
     data = _dataset(model, found, request.rank)
-    origin = provenance(model={"name": model.name, "hash": model.hash()}, prompts=prompts.hash, update=update.hash)
+    origin = provenance(model={"name": model.name, "hash": model.hash()}, prompts=prompts.hash, update=learnt.hash)
     return DualForm(data, provenance=origin)
 
 

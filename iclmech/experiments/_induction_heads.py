@@ -59,8 +59,8 @@ class InductionHeads(Formerly, Result):
         name = f"L{int(best['layer'])}H{int(best['head'])} is an induction head"
         rule = f"the interval of its prefix matching lies above .3 (even attention: {even:.3f})"
         verdict = by_interval(float(best["low"]), float(best["high"]), 0.3)
-        numbers = (float(best[c]) for c in ("prefix_matching", "low", "high"))
-        return [Claim(name, *numbers, "even attention", rule, verdict)]
+        measured, low, high = (float(best[c]) for c in ("prefix_matching", "low", "high"))
+        return [Claim(name, measured, low, high, "even attention", rule, verdict)]
 
 
 def induction_heads(

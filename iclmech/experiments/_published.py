@@ -38,7 +38,7 @@ class Published(Formerly, Result):
 
     def summary(self) -> pd.DataFrame:
         """The paper's table: one row per task and update. Columns: `task`, `update`, `sim_aou`, `sim_am`."""
-        table = self.data[["table_sim_aou", "table_sim_am"]].to_dataframe().reset_index()
+        table: Any = self.data[["table_sim_aou", "table_sim_am"]].to_dataframe().reset_index()
         names = {"table_sim_aou": "sim_aou", "table_sim_am": "sim_am"}
         return table[["task", "update", *names]].rename(columns=names)
 

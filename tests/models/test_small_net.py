@@ -114,5 +114,5 @@ def test_hooks_of_the_user_act_on_it(pair: tuple[ICLModel, ICLModel]) -> None:
 def test_a_stack_is_not_one_model_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="unstack"):
         ICLModel(net_and_stack(2)[1])
-    with pytest.raises(ModelError, match="or a SmallNet"):
+    with pytest.raises(ModelError, match="a SmallNet"):
         ICLModel(torch.nn.Linear(2, 2))

@@ -118,11 +118,12 @@ _TABLES = {
 
 def terminal_tables(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Title → table of the main measures, numbers as texts: what a terminal shows."""
-    nulls = summary[summary.measure == "null_closed_form"].set_index(["name", "variant", "lr"])["mean"]
+    nulls: Any = summary[summary.measure == "null_closed_form"].set_index(["name", "variant", "lr"])["mean"]
     found: dict[str, pd.DataFrame] = {}
     for measure, title in _TABLES.items():
         rows = []
-        for row in summary[(summary.measure == measure) & (summary.kind != "contrast")].to_dict("records"):
+        wanted: Any = summary[(summary.measure == measure) & (summary.kind != "contrast")]
+        for row in wanted.to_dict("records"):
             null = nulls.get((row["name"], row["variant"], row["lr"]), float("nan"))
             rows.append(
                 {
