@@ -96,7 +96,7 @@ class BridgeBackend:
             more["logits_to_keep"] = 1
         return self.hooked(rows, return_type="logits", **more)
 
-    def prefix(self, tokens: Int[Tensor, "position"]) -> Any:
+    def prefix(self, tokens: Int[Tensor, "position"] | Float[Tensor, "position d_model"]) -> Any:
         if self.native:
             raise ModelError("TransformerLens' native models have no key-value cache.")
         _, past = self.hooked(tokens[None], return_type="logits_and_cache", use_cache=True, logits_to_keep=1)
