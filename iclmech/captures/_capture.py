@@ -76,7 +76,7 @@ def run_request(
     alone = replace(request, names=(), places=Places.checked("prediction"))
     acts = _run(model, prompts, alone, session, keys, numbers, progress)
     data, dims = capture_demonstrations(model, prompts, request)
-    return replace(acts, data=data, dims=dims, meta=_meta(model, prompts, request))
+    return replace(acts, data=data, dims=dims, meta=describe(model, prompts, request))
 
 
 def _run(
@@ -106,11 +106,11 @@ def _run(
             states.add(chunk, batch)
             labels.add(chunk, batch)
     scores, dims = labels.finish(), {name: dims_of(name, request.places.axis) for name in states.data}
-    name, meta = _setting_name(model, request.setting), _meta(model, prompts, request)
+    name, meta = setting_name(model, request.setting), describe(model, prompts, request)
     return Activations(states.data, dims, scores.labels, scores.targets, name, request.layers, meta, scores.ranks)
 
 
-def _setting_name(model: ICLModel, setting: Setting) -> str:
+def setting_name(model: ICLModel, setting: Setting) -> str:
     """An update in force makes the zero-shot setting the fine-tuned one; its hash stands in every name."""
     if not model.applied:
         return setting
@@ -118,7 +118,8 @@ def _setting_name(model: ICLModel, setting: Setting) -> str:
     return f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}"
 
 
-def _meta(model: ICLModel, prompts: PromptSet, request: Request) -> dict[str, Any]:
+def describe(model: ICLModel, prompts: PromptSet, request: Request) -> dict[str, Any]:
+    """What a capture says about itself, JSON-serialisable."""
     return {
         "model": model.name,
         "dtype": str(model.dtype).removeprefix("torch."),

@@ -26,6 +26,9 @@ for the demonstrations; x_q, s_q for the query, y_q for a label that was appende
 "context" and "query" for everything on either side."""
 
 
+_KEPT = 512  # tables of sequences that are kept: many edits ask for the same ones
+
+
 @dataclass(frozen=True)
 class RoleTable:
     """The part of every token of one sequence (-1: unknown), and the demonstration it belongs to (-1: none)."""
@@ -102,6 +105,7 @@ class TokenRoles:
 
     def __init__(self, prompts: PromptSet):
         self.bos, self._prompts = prompts.bos, prompts
+        self._known: dict[tuple[int, ...], RoleTable] = {}
 
     @cached_property
     def _queries(self) -> dict[tuple[int, ...], tuple[Span, ...]]:
@@ -122,6 +126,13 @@ class TokenRoles:
         Raises `InterventionError` for a sequence that is none of the prompt set's.
         """
         tokens = tuple(tokens)
+        if tokens not in self._known:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[tokens] = self._found(tokens)
+        return self._known[tokens]
+
+    def _found(self, tokens: tuple[int, ...]) -> RoleTable:
         for length in self._lengths:
             before = self._before.get(tokens[:length])
             own = self._own(tokens[length:])
