@@ -8,6 +8,7 @@ from ._activations import Activations as Activations
 from ._capture import capture as capture
 from ._memory import MemoryEstimate as MemoryEstimate, estimate_memory as estimate_memory
 from ._positions import Position as Position
+from ._prefix_queries import PrefixQueries as PrefixQueries, queries_at_prefixes as queries_at_prefixes
 from ._prompt_rows import Setting as Setting
 from ._run import iter_run as iter_run
 from ._run_rows import Chunk as Chunk, Path as Path, Row as Row, Tokens as Tokens

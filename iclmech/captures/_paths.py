@@ -65,11 +65,11 @@ def _no_cache(model: ICLModel, job: Job) -> str:
     return short if short and verdict(model, "cache behind short windows", partial(_forgets, model)) else ""
 
 
-def no_fast_path(model: ICLModel, job: Job) -> str:
-    """What forbids the fast path, or nothing. The twin, which costs most, is asked for last."""
+def no_fast_path(model: ICLModel, job: Job, graph: bool = False) -> str:
+    """What forbids the fast path, or nothing. The twin, which costs most, is asked for last. `graph`: gradients are no obstacle."""
     if not editable(job.interventions) or not all_split(model, job.interventions, job.shortest_query):
         return "interventions are placed"
-    if job.grad:
+    if job.grad and not graph:
         return "gradients are asked for"
     strange = [site for site in job.sites if site not in SITES]
     if strange:
