@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech.models import ICLModel
-from iclmech.tasks import PromptSet
+from iclmech.tasks import Context, PromptSet, Query
 
 from ._prompt_rows import Batch, Continuation, answers_of
 from ._run_rows import Chunk
@@ -62,15 +62,13 @@ class LabelScores:
         for start in range(0, len(slots), _ROWS):
             mine = slots[start : start + _ROWS]
             scores = log_probs(self.model, resid[start : start + _ROWS])
-            firsts = torch.tensor([self._first_of_target(slot) for slot in mine], device=scores.device)
-            right = scores.gather(1, firsts.clamp(min=0)[:, None])
-            known = (firsts >= 0) & ~torch.isnan(right[:, 0])
-            ranks = torch.where(known, (scores > right).sum(dim=-1), -1)
-            self.ranks[list(mine)] = ranks.cpu()
             for row, slot in zip(scores.cpu(), mine, strict=True):
                 self._add_first(slot, row)
+                target = self._first_of_target(slot)
+                if target >= 0 and not torch.isnan(row[target]):
+                    self.ranks[slot] = torch.count_nonzero(row > row[target])
 
-    def _query(self, slot: int):
+    def _query(self, slot: int) -> tuple[Query, Context]:
         query = self.prompts.queries[slot // self.variants]
         return query, self.prompts.contexts[query.context]
 

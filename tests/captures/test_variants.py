@@ -16,7 +16,7 @@ SITES = ("resid_pre", "resid_post", "attn_out", "mlp_out", "z", "logits")
 
 def variants_of(model: Any, acts: Any) -> list[Any]:
     push = torch.randn(32, generator=torch.Generator().manual_seed(0))
-    heads = [zero("z", layers=n, heads=h, at="s_q") for n in range(3) for h in range(4)]
+    heads = [zero("z", layers=n, heads=n + 1, at="s_q") for n in range(3)]
     return [
         *heads,
         (),
@@ -28,16 +28,17 @@ def variants_of(model: Any, acts: Any) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("setting", ["icl", "zs"])
-@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama", "qwen2", "gpt_neo"])
+@pytest.mark.parametrize(
+    ("family", "setting"), [("gpt2", "icl"), ("gpt_neox", "icl"), ("llama", "icl"), ("llama", "zs"), ("gpt_neo", "icl")]
+)
 def test_equals_a_capture_for_every_variant(family, setting, tiny_model, prompts_for):
     """Label words of one and of three tokens, two contexts, queries of mixed length; GPT-Neo has no twin."""
     model = tiny_model(family)
-    prompts = prompts_for(model, n_contexts=2)
+    prompts = prompts_for(model, n_queries=4, n_contexts=2)
     other = capture(model, prompts, "zs" if setting == "icl" else "icl", ("z",))
     variants = variants_of(model, other)
     found = capture_variants(model, prompts, variants, setting, SITES, layers=[2, 0])
-    assert found.label_scores.shape == (7, len(variants), 2)
+    assert found.label_scores.shape == (4, len(variants), 2)
     for v, change in enumerate(variants):
         changes = list(change) if isinstance(change, list | tuple) else [change]
         alone = capture(model, prompts, setting, SITES, layers=[2, 0], interventions=changes, path="uncached")
