@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from iclmech._base import CaptureError
-from iclmech.captures import _twin_run, capture, capture_variants
+from iclmech.captures import _paths, _twin_run, _variants, capture, capture_variants
 from iclmech.interventions import add, cut_edges, graft, replace, scale, zero
 
 SITES = ("resid_pre", "resid_post", "attn_out", "mlp_out", "z", "logits")
@@ -101,3 +101,12 @@ def test_refusals(tiny_model, prompts_for):
         capture_variants(model, prompts, [zero("q", layers=0, at=-1)], path="fast")
     with pytest.raises(CaptureError, match="'z' was not captured"):
         capture_variants(model, prompts, [()])["z"]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama", "qwen2"])
+def test_the_twin_is_found_right(family, tiny_model):
+    """Else variants run alone, and equality says nothing about the quick way."""
+    model = tiny_model(family)
+    twin = _paths.fast_twin(model)
+    for site in ("resid_pre", "resid_post", "attn_out", "mlp_out", "z"):
+        assert _variants._difference(model, twin, site) == "", site
