@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from iclmech._base import ModelError, TaskError
+from iclmech.experiments import mini as training
 from iclmech.experiments.mini import train_mini
 from iclmech.training import MiniNet, NetConfig, Phase, Recipe, load_recipe
 from iclmech.training._optimizers import BatchedMuon, orthogonalise
