@@ -28,16 +28,22 @@ def plain_model(shape: str) -> Any:
 
 def model_of(shape: str) -> ICLModel:
     """The same weights behind iclmech."""
+    with tempfile.TemporaryDirectory() as place:  # TransformerLens reads a tokenizer again from where it came
+        tokenizer = word_tokenizer(place)
+        plain = plain_model(shape)
+        plain.config.save_pretrained(place)
+        return ICLModel(boot(plain, tokenizer, torch.float32), shape)
+
+
+def word_tokenizer(place: str) -> Any:
+    """A tokenizer that has a BOS and hardly anything else, saved to `place`."""
     from tokenizers import Tokenizer, models
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     inner = Tokenizer(models.WordLevel({"<bos>": 0, "a": 1}, unk_token="a"))
-    with tempfile.TemporaryDirectory() as place:  # TransformerLens reads a tokenizer again from where it came
-        made = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<bos>", eos_token="<bos>", pad_token="<bos>")
-        made.save_pretrained(place)
-        plain = plain_model(shape)
-        plain.config.save_pretrained(place)
-        return ICLModel(boot(plain, AutoTokenizer.from_pretrained(place), torch.float32), shape)
+    made = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<bos>", eos_token="<bos>", pad_token="<bos>")
+    made.save_pretrained(place)
+    return AutoTokenizer.from_pretrained(place)
 
 
 def prompts_of(n_queries: int, k: int = 32) -> PromptSet:

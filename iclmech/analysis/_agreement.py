@@ -39,27 +39,55 @@ def as_classes(labels: Labels, n: int) -> Int[Tensor, " query"]:
     return values.long()
 
 
-def correct(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
-    """1 where the prediction is the label, 0 where it is not, NaN where there is no label or no prediction."""
+def _answered(acts: Scores, what: str) -> Tensor:
+    """What is known of free-text answers: `target_ranks` or `target_scores`."""
+    found = getattr(acts, what, None)
+    if not isinstance(found, Tensor) or (what == "target_ranks" and len(found) and bool((found < 0).all())):
+        raise AnalysisError(
+            f"there are no label words (answers are free text); got {type(acts).__name__} without known {what}. "
+            "Pass activations, and capture the prompts again if they come from an old file."
+        )
+    return found
+
+
+def correct(acts: Scores, labels: Labels | None = None) -> Float[Tensor, " query"]:
+    """1 where the prediction is right, 0 where it is not, NaN where there is no label or no prediction.
+
+    Args:
+        acts: activations, or label scores.
+        labels: the right label of each query. Free-text tasks, which have no label words, need none: there an answer is
+            right if its first token is the likeliest of the whole vocabulary (`acts.target_ranks` is 0).
+
+    Raises:
+        AnalysisError: for another number of labels, or where neither label words nor ranks are there.
+    """
+    scores = label_scores_of(acts)
+    if labels is not None:
+        _classes(labels, len(scores))
+    if not scores.shape[1]:
+        ranks = _answered(acts, "target_ranks")
+        return torch.where(ranks >= 0, (ranks == 0).float(), torch.nan)
+    if labels is None:
+        raise AnalysisError("got no labels; expected the right label of each query (prompts.labels).")
     predicted = predictions(acts)
     truth = as_classes(labels, len(predicted))
     return torch.where((truth >= 0) & (predicted >= 0), (predicted == truth).float(), torch.nan)
 
 
-def accuracy(acts: Scores, labels: Labels) -> Float[Tensor, ""]:
-    """The share of right predictions among the queries that have a label."""
+def accuracy(acts: Scores, labels: Labels | None = None) -> Float[Tensor, ""]:
+    """The share of right predictions among the queries that have a label, or a free-text answer (see `correct`)."""
     return torch.nanmean(correct(acts, labels))
 
 
 def label_nll(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
     """Minus the score of the right label word: mean negative log-likelihood per token of the label, in nats.
 
-    Over the whole vocabulary, as in the loss of the updates; NaN without a label.
+    Over the whole vocabulary, as in the loss of the updates; NaN without a label. Free text: minus `acts.target_scores`.
     """
     scores = label_scores_of(acts)
     truth = as_classes(labels, len(scores))
     if not scores.shape[1]:
-        return torch.full(truth.shape, torch.nan)
+        return -_answered(acts, "target_scores")
     value = -scores.gather(1, truth.clamp(min=0)[:, None])[:, 0]
     return torch.where(truth >= 0, value, torch.nan)
 

@@ -7,7 +7,11 @@ from iclmech._base import SITES as SITES
 from ._activations import Activations as Activations
 from ._capture import capture as capture
 from ._memory import MemoryEstimate as MemoryEstimate, estimate_memory as estimate_memory
-from ._prompt_rows import Position as Position, Setting as Setting
+from ._positions import Position as Position
+from ._prefix_queries import PrefixQueries as PrefixQueries, queries_at_prefixes as queries_at_prefixes
+from ._prompt_rows import Setting as Setting
 from ._run import iter_run as iter_run
-from ._run_rows import Chunk as Chunk, Path as Path, Row as Row
+from ._run_rows import Chunk as Chunk, Path as Path, Row as Row, Tokens as Tokens
+from ._session import Session as Session
 from ._stream import iter_capture as iter_capture
+from ._variants import VariantActivations as VariantActivations, capture_variants as capture_variants

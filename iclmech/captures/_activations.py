@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech._base import CaptureError, read_safetensors, write_safetensors
 
 _KIND, _SCHEMA = "activations", 1
-_LABELS = "label_scores"
+_LABELS, _RANKS = "label_scores", "target_ranks"
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,12 +28,15 @@ class Activations:
         · `attn_scores`, `attn_pattern` [query, layer, head, key]: the query's own tokens, right-aligned, NaN on the left
         and where attention is masked · `context_scores`, `context_pattern` [query, layer, head, context]: what stands before
         the query, column 0 is BOS, NaN on the right of shorter contexts · `logits` [query, d_vocab].
-        With `position` "labels" or "forerunners" there is a "position" axis behind "layer" (behind "head" in context_scores).
+        With `position` "labels", "forerunners", a role or several there is a "position" axis behind "layer" (behind "head"
+        in attention), NaN on the right of prompts with fewer.
     label_scores: [query, label], mean log-probability (nats) per token of each label word at the prediction position.
     target_scores: [query], the same for the query's right answer; NaN where it is unknown.
     setting: "zs", "icl", or "ft:<hash of the update>".
     layers: index of each entry of the layer axis.
     meta: model, hash of the prompts, position and the like (JSON-serialisable).
+    target_ranks: [query], how many tokens of the whole vocabulary are likelier than the first of the right answer: 0 where
+        it would be said; -1 where the answer is unknown (in files of older versions, everywhere).
     """
 
     data: dict[str, Tensor]
@@ -43,6 +46,11 @@ class Activations:
     setting: str
     layers: tuple[int, ...]
     meta: dict[str, Any] = field(default_factory=dict)
+    target_ranks: Int[Tensor, "query"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.target_ranks is None:
+            object.__setattr__(self, "target_ranks", torch.full((len(self.label_scores),), -1))
 
     def __getitem__(self, site: str) -> Tensor:
         """The tensor of a site. Raises `CaptureError` naming the captured ones."""
@@ -67,13 +75,22 @@ class Activations:
 
     @property
     def predictions(self) -> Tensor:
-        """Index of the likeliest label of each query, [query]."""
+        """Index of the likeliest label of each query, [query]. Raises `CaptureError` where there are no label words."""
+        if not self.label_scores.shape[1]:
+            raise CaptureError(
+                "there are no label words to choose from: answers are free text. Use target_ranks (0: right)."
+            )
         return self.label_scores.argmax(dim=-1)
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file; everything comes back with `Activations.load`."""
         meta = {"setting": self.setting, "layers": self.layers, "dims": self.dims, "meta": self.meta}
-        tensors = {**self.data, _LABELS: self.label_scores, "target_scores": self.target_scores}
+        tensors = {
+            **self.data,
+            _LABELS: self.label_scores,
+            "target_scores": self.target_scores,
+            _RANKS: self.target_ranks,
+        }
         write_safetensors(path, tensors, _KIND, _SCHEMA, meta)
         return Path(path)
 
@@ -81,9 +98,9 @@ class Activations:
     def load(cls, path: str | Path) -> Activations:
         """Read what `save` wrote. Raises `FileError` for another file or a newer schema."""
         data, _, meta = read_safetensors(path, _KIND, _SCHEMA)
-        labels, targets = data.pop(_LABELS), data.pop("target_scores")
+        labels, targets, ranks = data.pop(_LABELS), data.pop("target_scores"), data.pop(_RANKS, None)
         dims = {name: tuple(axes) for name, axes in meta["dims"].items()}
-        return cls(data, dims, labels, targets, meta["setting"], tuple(meta["layers"]), meta["meta"])
+        return cls(data, dims, labels, targets, meta["setting"], tuple(meta["layers"]), meta["meta"], ranks)
 
     def _rows(self) -> Mapping[str, str]:
         return {

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from iclmech.models import ICLModel
-from iclmech.tasks import PromptSet
 
-from ._activations import Activations
-from ._label_scores import LabelScores
-from ._prompt_rows import Group
+from ._positions import Places
+from ._prompt_rows import Batch
 from ._run_rows import Chunk
 
 ATTENTION = {
@@ -33,68 +30,72 @@ def on_cpu(value: Tensor) -> Tensor:
     return value.to("cpu", torch.float64 if value.dtype == torch.float64 else torch.float32)
 
 
-def pad_last(values: Sequence[Tensor], padded: bool) -> Tensor:
-    """Stack along a new first axis; with `padded`, NaN fills shorter last axes on the right."""
-    if padded:
-        longest = max(value.shape[-1] for value in values)
-        values = [torch.nn.functional.pad(v, (0, longest - v.shape[-1]), value=float("nan")) for v in values]
-    return torch.stack(list(values))
-
-
-def query_dims(name: str) -> tuple[str, ...]:
-    """Axes of one array of a capture at the queries."""
+def dims_of(name: str, axis: bool = False) -> tuple[str, ...]:
+    """Axes of one array of a capture; `axis`: with one more for the position, behind "layer" (behind "head" in attention)."""
+    position = ("position",) if axis else ()
     if name == "logits":
         return ("query", "d_vocab")
     if name in ATTENTION:
-        return ("query", "layer", "head", "key" if name in _OWN else "context")
-    return ("query", "layer", *_AXES.get(name, ("d_model",)))
+        return ("query", "layer", "head", *position, "key" if name in _OWN else "context")
+    return ("query", "layer", *position, *_AXES.get(name, ("d_model",)))
 
 
-def demonstration_dims(name: str) -> tuple[str, ...]:
-    """Axes of one array of a capture at the demonstrations."""
-    if name in ATTENTION:
-        return ("query", "layer", "head", "position", "context")
-    return ("query", "layer", "position", *_AXES.get(name, ("d_model",)))
+def recorded_sites(names: Sequence[str]) -> tuple[str, ...]:
+    """The sites that arrays are made of."""
+    return tuple(dict.fromkeys(ATTENTION.get(name, name) for name in names if name != "logits"))
 
 
-class Collector:
-    """Takes chunks in any order and gives `Activations` in the order of the queries."""
+def with_positions(name: str, value: Tensor, places: Places, count: int) -> Tensor:
+    """States of one row [at, layer, ...] at `count` places, the rest padding: their mean, or with the axis where `dims_of`
+    has it and NaN in place of padding."""
+    if places.mean:
+        return value[:count].mean(0)
+    if not places.axis:
+        return value[0]
+    value = value.clone()
+    value[count:] = float("nan")
+    return value.permute(1, 2, 0, 3) if name in ATTENTION else value.transpose(0, 1)
+
+
+class StateCollector:
+    """Takes chunks in any order and fills arrays in the order of the queries.
+
+    `keys`, `prefix`: widths of the axes of own keys and of the prefix's. `most`: the longest axis of positions.
+    """
 
     def __init__(
-        self, model: ICLModel, prompts: PromptSet, names: Sequence[str], layers: Sequence[int], keys: int, prefix: int
+        self, model: ICLModel, names: Sequence[str], layers: Sequence[int], places: Places, sizes: dict[str, int]
     ):
-        self.model, self.prompts, self.names, self.layers = model, prompts, tuple(names), tuple(layers)
-        last = model.shape.n_layers - 1
-        self.run_layers = tuple(dict.fromkeys((*self.layers, last)))
-        sites = (ATTENTION.get(name, name) for name in names if name != "logits")
-        self.recorded = tuple(dict.fromkeys((*sites, "resid_post")))
-        self.keys, self.prefix = keys, prefix  # widths of the axes of own keys and of the prefix's
-        self.labels = LabelScores(model, prompts)
-        self._last = self.run_layers.index(last)
-        self._data: dict[str, Tensor] = {}
+        self.model, self.names, self.layers, self.places, self.sizes = model, tuple(names), tuple(layers), places, sizes
+        self.data: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def add(self, chunk: Chunk, group: Group) -> None:
-        """Take over the rows of a chunk: states at the first recorded position, predictions at the last one."""
-        queries = [group.queries[n] for n in chunk.index]
-        final = chunk.values["resid_post"][:, -1, self._last]
-        self.labels.first_tokens(queries, final)
+    def add(self, chunk: Chunk, batch: Batch) -> None:
+        """Take over the rows of a chunk, if they were run for their states."""
+        if batch.answers:
+            return
+        queries = [batch.queries[n] for n in chunk.index]
         for name in self.names:
             if name == "logits":
+                final = chunk.values["resid_post"][:, -1, chunk.layers.index(self.model.shape.n_layers - 1)]
                 values = on_cpu(self.model.readout(final))
             else:
-                values = on_cpu(chunk.values[ATTENTION.get(name, name)][:, 0, : len(self.layers)])
-            for row, (j, value) in enumerate(zip(queries, values, strict=True)):
-                own = self._cut(name, value, chunk.prefix, chunk.lengths[row])
-                self._room(name, own)[j, ..., : own.shape[-1]] = own
+                values = on_cpu(chunk.values[ATTENTION.get(name, name)][:, :, : len(self.layers)])
+            for row, (n, j) in enumerate(zip(chunk.index, queries, strict=True)):
+                value = values[row]
+                if name != "logits":
+                    value = value[: max(1, value.shape[0] - 1)]  # the last one is the prediction position
+                    value = with_positions(name, value, self.places, batch.places[n])
+                    value = self._cut(name, value, chunk.prefix, chunk.lengths[row])
+                self._put(name, j, value)
 
-    def _room(self, name: str, first: Tensor) -> Tensor:
-        """The array of all queries, made when the first of them comes."""
-        if name not in self._data:
-            width = self.prefix if name in ATTENTION and name not in _OWN else first.shape[-1]
-            shape = (len(self.prompts.queries), *first.shape[:-1], width)
-            self._data[name] = torch.full(shape, float("nan"), dtype=first.dtype)
-        return self._data[name]
+    def _put(self, name: str, j: int, value: Tensor) -> None:
+        """Into the array of all queries, made when the first of them comes; shorter axes are padded with NaN on the right."""
+        if name not in self.data:
+            wide = {**dict(zip(dims_of(name, self.places.axis)[1:], value.shape, strict=True)), **self.sizes}
+            shape = [wide[axis] for axis in dims_of(name, self.places.axis)]
+            self.data[name] = torch.full(shape, float("nan"), dtype=value.dtype)
+        self.data[name][(j, *(slice(n) for n in value.shape))] = value
 
     def _cut(self, name: str, value: Tensor, prefix: int, length: int) -> Tensor:
         if name not in ATTENTION:
@@ -102,10 +103,4 @@ class Collector:
         if name not in _OWN:
             return value[..., :prefix]
         own = value[..., prefix : prefix + length]
-        return torch.nn.functional.pad(own, (self.keys - length, 0), value=float("nan"))
-
-    def finish(self, setting: str, meta: dict[str, Any]) -> Activations:
-        """Everything that was taken over."""
-        scores, targets = self.labels.finish()
-        dims = {name: query_dims(name) for name in self._data}
-        return Activations(self._data, dims, scores, targets, setting, self.layers, meta)
+        return torch.nn.functional.pad(own, (self.sizes["key"] - length, 0), value=float("nan"))

@@ -1,45 +1,31 @@
-"""Label words scored at the prediction position: mean log-probability per token."""
+"""Answers scored at the prediction position: mean log-probability per token, and the rank of the right one."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from iclmech.interventions import Intervention
 from iclmech.models import ICLModel
-from iclmech.tasks import PromptSet
+from iclmech.tasks import Context, PromptSet, Query
 
-from ._prompt_rows import Continuation, Group, continuations
-from ._run import iter_run
-from ._run_rows import Path, Row
-from ._twin_run import FastRun
+from ._prompt_rows import Batch, Continuation, answers_of
+from ._run_rows import Chunk
 
 _ROWS = 256  # logits of this many positions at a time
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """How the passes of one group of queries are run, and its prefix once encoded; the same for every one of them."""
+class Scores:
+    """Of every query, or of every (query, variant): scores of the label words and of the right answer (nats per token), and
+    how many tokens are likelier than the right answer's first (-1: unknown)."""
 
-    interventions: Sequence[Intervention]
-    path: Path
-    first_position: int | None
-    encoded: dict[tuple[int, ...], FastRun] = field(default_factory=dict)
-
-    def keywords(self) -> dict[str, Any]:
-        """As keyword arguments of `iter_run`."""
-        return {
-            "interventions": self.interventions,
-            "path": self.path,
-            "first_position": self.first_position,
-            "encoded": self.encoded,
-        }
+    labels: Float[Tensor, "*slot label"]
+    targets: Float[Tensor, "*slot"]
+    ranks: Int[Tensor, "*slot"]
 
 
 def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_vocab"]:
@@ -49,58 +35,82 @@ def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tens
 
 
 class LabelScores:
-    """Accumulates the scores of a prompt set, group by group."""
+    """Adds up the scores of a prompt set, chunk by chunk. With `variants`, query j under variant v has slot j · variants + v."""
 
-    def __init__(self, model: ICLModel, prompts: PromptSet):
-        self.model, self.prompts = model, prompts
+    def __init__(self, model: ICLModel, prompts: PromptSet, variants: int = 1):
+        self.model, self.prompts, self.variants = model, prompts, variants
         width = max((len(context.label_tokens) for context in prompts.contexts), default=0)
         dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
-        self.sums = torch.full((len(prompts.queries), width), float("nan"), dtype=dtype)
-        self.targets = torch.full((len(prompts.queries),), float("nan"), dtype=dtype)
+        slots = len(prompts.queries) * variants
+        self.sums = torch.full((slots, width), float("nan"), dtype=dtype)
+        self.targets = torch.full((slots,), float("nan"), dtype=dtype)
+        self.ranks = torch.full((slots,), -1, dtype=torch.long)
 
     @torch.no_grad()
-    def first_tokens(self, queries: Sequence[int], resid: Float[Tensor, "row d_model"]) -> None:
-        """Score the first token of every label word from final residual states at the prediction position."""
-        for start in range(0, len(queries), _ROWS):
-            scores = log_probs(self.model, resid[start : start + _ROWS]).cpu()
-            for row, j in zip(scores, queries[start : start + _ROWS], strict=True):
-                query = self.prompts.queries[j]
-                words = self.prompts.contexts[query.context].label_tokens
-                if words:
-                    self.sums[j, : len(words)] = row[[word[0] for word in words]].to(self.sums.dtype)
-                elif query.target_tokens:
-                    self.targets[j] = row[query.target_tokens[0]]
-
-    @torch.no_grad()
-    def other_tokens(self, group: Group, run: RunOptions) -> None:
-        """Add the remaining tokens of longer label words; a pass per distinct number of them."""
-        by_length: dict[int, list[tuple[Row, Continuation]]] = defaultdict(list)
-        for row, continuation in continuations(group, self.prompts):
-            by_length[len(row.at)].append((row, continuation))
-        last = [self.model.shape.n_layers - 1]
-        for pairs in by_length.values():
-            rows = [row for row, _ in pairs]
-            for chunk in iter_run(self.model, group.prefix, rows, ("resid_post",), layers=last, **run.keywords()):
-                scores = log_probs(self.model, chunk.values["resid_post"][:, :, 0])
-                for n, got in zip(chunk.index, scores, strict=True):
-                    self._add(pairs[n][1], got.cpu())
-
-    def _add(self, one: Continuation, scores: Float[Tensor, "at d_vocab"]) -> None:
-        total = scores[range(len(one.targets)), one.targets].sum()
-        if one.label < 0:
-            self.targets[one.query] += total
+    def add(self, chunk: Chunk, batch: Batch) -> None:
+        """Take over the final states of a chunk's rows: first tokens of all answers, or the rest of longer ones."""
+        final = chunk.values["resid_post"][:, :, chunk.layers.index(self.model.shape.n_layers - 1)]
+        slots = [batch.queries[n] for n in chunk.index]
+        if batch.answers:
+            self.other_tokens([batch.answers[n] for n in chunk.index], slots, final)
         else:
-            self.sums[one.query, one.label] += total
+            self.first_tokens(slots, final[:, -1])
 
-    def finish(self) -> tuple[Float[Tensor, "query label"], Float[Tensor, "query"]]:
-        """(label scores, target scores), both per token."""
-        for j, query in enumerate(self.prompts.queries):
-            words = self.prompts.contexts[query.context].label_tokens
-            if words:
-                lengths = torch.tensor([len(word) for word in words], dtype=self.sums.dtype)
-                self.sums[j, : len(words)] /= lengths
-                if query.label is not None:
-                    self.targets[j] = self.sums[j, query.label]
-            elif query.target_tokens:
-                self.targets[j] /= len(query.target_tokens)
-        return self.sums, self.targets
+    @torch.no_grad()
+    def first_tokens(self, slots: Sequence[int], resid: Float[Tensor, "row d_model"]) -> None:
+        """Score the first token of every answer from final residual states at the prediction position."""
+        for start in range(0, len(slots), _ROWS):
+            mine = slots[start : start + _ROWS]
+            scores = log_probs(self.model, resid[start : start + _ROWS])
+            for row, slot in zip(scores.cpu(), mine, strict=True):
+                self._add_first(slot, row)
+                target = self._first_of_target(slot)
+                if target >= 0 and not torch.isnan(row[target]):
+                    self.ranks[slot] = torch.count_nonzero(row > row[target])
+
+    def _query(self, slot: int) -> tuple[Query, Context]:
+        query = self.prompts.queries[slot // self.variants]
+        return query, self.prompts.contexts[query.context]
+
+    def _first_of_target(self, slot: int) -> int:
+        query, context = self._query(slot)
+        if query.label is not None and context.label_tokens:
+            return context.label_tokens[query.label][0]
+        return query.target_tokens[0] if query.target_tokens else -1
+
+    def _add_first(self, slot: int, scores: Float[Tensor, " d_vocab"]) -> None:
+        for label, tokens in answers_of(*self._query(slot)):
+            if label < 0:
+                self.targets[slot] = scores[tokens[0]]
+            else:
+                self.sums[slot, label] = scores[tokens[0]]
+
+    @torch.no_grad()
+    def other_tokens(
+        self, answers: Sequence[Continuation], slots: Sequence[int], resid: Float[Tensor, "row at d_model"]
+    ) -> None:
+        """Add the remaining tokens of longer answers."""
+        size = max(1, _ROWS // resid.shape[1])
+        for start in range(0, len(answers), size):
+            scores = log_probs(self.model, resid[start : start + size])
+            some = answers[start : start + size]
+            targets = torch.tensor([one.targets for one in some], device=scores.device)
+            totals = scores.gather(-1, targets[..., None])[..., 0].sum(-1).cpu()
+            for one, slot, total in zip(some, slots[start : start + size], totals, strict=True):
+                if one.label < 0:
+                    self.targets[slot] += total
+                else:
+                    self.sums[slot, one.label] += total
+
+    def finish(self) -> Scores:
+        """Everything, per token."""
+        for slot in range(len(self.targets)):
+            query, context = self._query(slot)
+            for label, tokens in answers_of(query, context):
+                if label < 0:
+                    self.targets[slot] /= len(tokens)
+                else:
+                    self.sums[slot, label] /= len(tokens)
+            if context.label_tokens and query.label is not None:
+                self.targets[slot] = self.sums[slot, query.label]
+        return Scores(self.sums, self.targets, self.ranks)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
-from ._capture import Options, keys_of
-from ._collector import ATTENTION, query_dims
-from ._paths import Job, choose
-from ._prompt_rows import DEMONSTRATION_POSITIONS, Position, Setting
-from ._run import chunk_rows
-from ._run_rows import Path, Row
+from ._collector import dims_of, recorded_sites
+from ._hooked_run import chunk_rows
+from ._paths import choose
+from ._positions import Position
+from ._prompt_rows import Setting
+from ._request import DEFAULT_SITES, CaptureOptions, Request
+from ._run_rows import Job, Row
 from ._twin_run import chunk_tokens
 
 _MLP = 4  # width of the MLP in units of d_model: what most models have
@@ -46,41 +48,47 @@ def estimate_memory(
     model: ICLModel,
     prompts: PromptSet,
     setting: Setting = "icl",
-    sites: Sequence[str] = ("attn_out", "resid_post", "attn_scores"),
+    sites: Sequence[str] = DEFAULT_SITES,
     position: Position = "prediction",
     *,
-    layers: Sequence[int] | None = None,
     size: int | None = None,
-    path: Path = "auto",
+    **options: Unpack[CaptureOptions],
 ) -> MemoryEstimate:
     """What `capture` with these arguments will take; with `size`, what `iter_capture` will. Nothing is run.
 
-    Raises `CaptureError` as `capture` does for arguments that do not exist.
+    Raises:
+        CaptureError: as `capture` does for arguments that do not exist.
     """
-    options = Options.checked(model, setting, sites, position, layers, path=path)
+    request = Request.checked(model, setting, sites, position, options)
     n = len(prompts.queries) if size is None else min(size, len(prompts.queries))
     contexts = [len(context.tokens) for context in prompts.contexts]
     prefix = max(contexts) if setting == "icl" else 1
-    own = keys_of(prompts, position)
-    outputs = n * sum(_width(model, prompts, name, options, prefix, own) for name in options.names)
+    own = request.keys(prompts)
+    outputs = n * sum(_width(model, prompts, name, request, prefix, own) for name in request.names)
     outputs += n * (max(len(context.label_tokens) for context in prompts.contexts) + 1)
-    recorded = tuple(dict.fromkeys(ATTENTION.get(name, name) for name in options.names if name != "logits"))
+    recorded = recorded_sites(request.names)
     row = Row([0] * own, (own - 1,))
-    way = choose(model, Job([0] * prefix, [row, row], recorded), path)
+    job = Job([0] * prefix, [row, row], recorded, request.layers, request.interventions)
+    way = choose(model, job, request.path)
     bytes_of = model.dtype.itemsize
     kept = 8 if bytes_of == 8 else 4
     weights = sum(parameter.tensor.numel() for parameter in model.parameters("all")) * bytes_of
     working = int(_SPREAD * _working(model, way, prefix, own, recorded) * max(bytes_of, 4))
-    return MemoryEstimate(weights, outputs * kept, working, way)
+    return MemoryEstimate(weights, outputs * kept + 8 * n, working, way)
 
 
-def _width(model: ICLModel, prompts: PromptSet, name: str, options: Options, prefix: int, own: int) -> int:
+def _width(model: ICLModel, prompts: PromptSet, name: str, request: Request, prefix: int, own: int) -> int:
     """Numbers per query of one site."""
     s = model.shape
-    sizes = {"layer": len(options.layers), "head": s.n_heads, "kv_head": s.n_kv_heads, "d_head": s.d_head}
+    sizes = {"layer": len(request.layers), "head": s.n_heads, "kv_head": s.n_kv_heads, "d_head": s.d_head}
     sizes |= {"d_model": s.d_model, "d_vocab": s.d_vocab, "key": own, "context": prefix, "query": 1}
-    width = prompts.k if options.position in DEMONSTRATION_POSITIONS else 1
-    for axis in query_dims(name):
+    if request.places.of_demonstrations:
+        at = [len(request.places.of_context(context)) for context in prompts.contexts]
+    else:
+        at = [len(request.places.of_query(q, prompts.contexts[q.context])) for q in prompts.queries]
+    sizes["position"] = max(at, default=0)
+    width = 1
+    for axis in dims_of(name, request.places.axis):
         width *= sizes[axis]
     return width
 
@@ -92,7 +100,7 @@ def _working(model: ICLModel, way: str, prefix: int, own: int, recorded: Sequenc
         tokens = max(chunk_tokens(model.device), own)
         rows = tokens // own + 1
         passing = max(prefix, tokens) * s.d_model * (6 + 2 * _MLP) + 2 * tokens * (prefix + tokens)
-        reading = rows * max(s.d_vocab * 3, 0)
+        reading = rows * s.d_vocab * 3
     else:
         rows = chunk_rows(model, prefix, own)
         length = own if way == "cached" else prefix + own

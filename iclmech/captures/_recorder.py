@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech._base import CaptureError
-from iclmech.models import SCORE_TAPS, HookFn, ICLModel, scores_from_taps
-
-Spec = tuple[str, int, HookFn]
+from iclmech.interventions import Spec
+from iclmech.models import SCORE_TAPS, ICLModel, scores_from_taps
 
 
 def pick(tensor: Tensor, at: Int[Tensor, "row at"], attention: bool) -> Tensor:
@@ -46,31 +46,23 @@ class Recorder:
                         + (": its blocks run attention and MLP in parallel." if site == "resid_mid" else ".")
                     )
                 else:
-                    specs.append((site, layer, self._keeper(site, layer)))
+                    specs.append((site, layer, partial(self._keep, site, layer)))
         return specs
 
-    def _keeper(self, site: str, layer: int) -> HookFn:
-        def keep(tensor: Tensor) -> None:
-            value = pick(tensor, self.at, attention=site == "attn_pattern")
-            self.values.setdefault(site, {})[layer] = value
-
-        return keep
+    def _keep(self, site: str, layer: int, tensor: Tensor) -> None:
+        value = pick(tensor, self.at, attention=site == "attn_pattern")
+        self.values.setdefault(site, {})[layer] = value
 
     def _score_specs(self, layer: int) -> list[Spec]:
         """Scores come from one hook, or from q and k once both were seen."""
-        way = self.model.capabilities.scores
-        taps: dict[str, Tensor] = {}
+        names, taps = SCORE_TAPS[self.model.capabilities.scores.source], {}
+        return [(name, layer, partial(self._tap, layer, taps, name)) for name in names]
 
-        def tap(name: str) -> HookFn:
-            def keep(tensor: Tensor) -> None:
-                taps[name] = tensor
-                if all(n in taps for n in SCORE_TAPS[way.source]):
-                    self._finish_scores(layer, taps)
-                    taps.clear()
-
-            return keep
-
-        return [(name, layer, tap(name)) for name in SCORE_TAPS[way.source]]
+    def _tap(self, layer: int, taps: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+        taps[name] = tensor
+        if len(taps) == len(SCORE_TAPS[self.model.capabilities.scores.source]):
+            self._finish_scores(layer, taps)
+            taps.clear()
 
     def _finish_scores(self, layer: int, taps: dict[str, Tensor]) -> None:
         key = SCORE_TAPS[self.model.capabilities.scores.source][-1]
@@ -83,18 +75,3 @@ class Recorder:
     def stacked(self) -> dict[str, Float[Tensor, "row at layer ..."]]:
         """Everything seen, layers stacked: [row, at, layer, ...]."""
         return {site: torch.stack([got[n] for n in self.layers], dim=2) for site, got in self.values.items()}
-
-
-def prefix_key_specs(model: ICLModel, layers: Sequence[int], kept: dict[int, Tensor]) -> list[Spec]:
-    """Hooks that keep the prefix's keys, where scores are computed from q and k; nothing where a hook shows the scores."""
-    source = model.capabilities.scores.source
-    if source == "hook":
-        return []
-
-    def keeper(layer: int) -> HookFn:
-        def keep(tensor: Tensor) -> None:
-            kept[layer] = tensor
-
-        return keep
-
-    return [(SCORE_TAPS[source][-1], layer, keeper(layer)) for layer in layers]

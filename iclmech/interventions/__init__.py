@@ -5,9 +5,7 @@ from __future__ import annotations
 from ._attention_edits import (
     AttentionEdit as AttentionEdit,
     LayerEdit as LayerEdit,
-    all_split as all_split,
     attention_way as attention_way,
-    specs_of as specs_of,
 )
 from ._cut import (
     Control as Control,
@@ -17,20 +15,16 @@ from ._cut import (
     parse_edges as parse_edges,
 )
 from ._edges import EdgeRows as EdgeRows, EdgeSet as EdgeSet, PositionEdges as PositionEdges, RoleEdges as RoleEdges
-from ._pass_layout import (
-    Intervention as Intervention,
-    InterventionError as InterventionError,
-    Layout as Layout,
-    Spec as Spec,
-)
-from ._place import placed as placed
+from ._errors import InterventionError as InterventionError
+from ._in_force import all_split as all_split, placed as placed, specs_of as specs_of
+from ._pass_layout import Intervention as Intervention, Layout as Layout, Spec as Spec
+from ._replaced_pattern import ReplacePattern as ReplacePattern, replace_pattern as replace_pattern
 from ._state_edits import (
     EditSite as EditSite,
-    ReplacePattern as ReplacePattern,
+    StateEdit as StateEdit,
     add as add,
     graft as graft,
     replace as replace,
-    replace_pattern as replace_pattern,
     scale as scale,
     zero as zero,
 )

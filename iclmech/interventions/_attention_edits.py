@@ -9,10 +9,10 @@ where that is thrown away too, as z = pattern · v.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
-from weakref import WeakKeyDictionary
 
 import torch
 from einops import repeat
@@ -21,8 +21,10 @@ from torch import Tensor
 
 from iclmech._base import rng
 from iclmech.models import SCORE_TAPS, HookFn, ICLModel, scores_from_taps
+from iclmech.models._verified import close, verdict
 
-from ._pass_layout import Intervention, InterventionError, Layout, Spec
+from ._errors import InterventionError
+from ._pass_layout import Layout, Spec
 
 Way = Literal["scores", "pattern", "z"]
 Edit = Callable[[Tensor], Tensor]
@@ -51,23 +53,6 @@ class AttentionEdit:
 
     def __call__(self, model: ICLModel, layout: Layout) -> list[Spec]:
         return chain_specs(model, self.edits(model, layout), attention_way(model))
-
-
-def specs_of(model: ICLModel, layout: Layout, interventions: Iterable[Intervention]) -> list[Spec]:
-    """Hooks for all interventions together: attention edits first, merged layer by layer, then the others in order."""
-    edits: list[LayerEdit] = []
-    others: list[Spec] = []
-    for change in interventions:
-        if isinstance(change, AttentionEdit):
-            edits += change.edits(model, layout)
-        else:
-            others += change(model, layout)
-    return [*(chain_specs(model, edits, attention_way(model)) if edits else []), *others]
-
-
-def all_split(model: ICLModel, interventions: Sequence[Intervention]) -> bool:
-    """Whether a shared prefix may be encoded once under these interventions."""
-    return all(bool(getattr(change, "splits", lambda _: False)(model)) for change in interventions)
 
 
 def chain_specs(model: ICLModel, edits: Sequence[LayerEdit], way: Way) -> list[Spec]:
@@ -114,12 +99,6 @@ def _pattern_specs(
     """Scores from their taps, softmax, pattern; written to the pattern hook, or into z once q, k and v were seen."""
     seen: dict[str, Tensor] = {}
 
-    def tap(name: str) -> HookFn:
-        def keep(tensor: Tensor) -> None:
-            seen[name] = tensor
-
-        return keep
-
     def new_pattern(like: Tensor) -> Tensor:
         scores = scores_from_taps(model.backend, model.capabilities.scores, layer, seen)
         scores = scores.masked_fill(torch.isnan(scores), float("-inf"))
@@ -142,9 +121,11 @@ def _pattern_specs(
         seen.clear()
         return new
 
-    taps: list[Spec] = [(name, layer, tap(name)) for name in SCORE_TAPS[model.capabilities.scores.source]]
+    taps: list[Spec] = [
+        (name, layer, partial(seen.__setitem__, name)) for name in SCORE_TAPS[model.capabilities.scores.source]
+    ]
     if write == "z":
-        return [*taps, ("v", layer, tap("v")), ("z", layer, write_z)]
+        return [*taps, ("v", layer, partial(seen.__setitem__, "v")), ("z", layer, write_z)]
     return [*(taps if of_scores else []), ("attn_pattern", layer, write_pattern)]
 
 
@@ -156,20 +137,27 @@ def mix(
     return torch.einsum("rhqk,rkhd->rqhd", pattern, v)
 
 
-_WAYS: WeakKeyDictionary[ICLModel, Way] = WeakKeyDictionary()
-
-
 def attention_way(model: ICLModel) -> Way:
     """How attention is edited on this model: tried once on a few tokens, against z = edited pattern · v.
 
-    Raises `InterventionError` if no way agrees with it, or if the edit moves nothing at all.
+    Raises `InterventionError` if the edit moves nothing at all.
     """
-    if model not in _WAYS:
-        _WAYS[model] = _find_way(model)
-    return _WAYS[model]
+    inert = verdict(model, "attention edits", lambda: _probe(model, None))
+    if inert:
+        raise InterventionError(f"{inert} on {model.name}: its attention cannot be edited.")
+    ways: tuple[tuple[Way, bool], ...] = (
+        ("scores", model.capabilities.scores.source == "hook"),
+        ("pattern", model.capabilities.edits == "pattern"),
+    )
+    for way, possible in ways:
+        if possible and not verdict(model, f"attention edits through {way}", partial(_probe, model, way)):
+            return way
+    return "z"
 
 
-def _find_way(model: ICLModel) -> Way:
+@torch.no_grad()
+def _probe(model: ICLModel, way: Way | None) -> str:
+    """What differs between logits under a cut through `way` and through z; for None, whether that moves anything."""
     shape = model.shape
     tokens = torch.randint(0, shape.d_vocab, (2, min(7, shape.n_ctx)), generator=rng(0, "attention edits"))
     tokens = tokens.to(model.device)
@@ -181,23 +169,9 @@ def _find_way(model: ICLModel) -> Way:
         return scores.masked_fill(~keep, float("-inf"))
 
     edits = [LayerEdit(layer, "scores", cut) for layer in range(shape.n_layers)]
-
-    def logits(way: Way | None) -> Tensor:
-        with torch.no_grad(), model.hooks(chain_specs(model, edits, way) if way else []):
-            return model.forward(tokens)
-
-    plain, wanted = logits(None), logits("z")
-    tolerance = 1e-4 if wanted.dtype in (torch.float32, torch.float64) else 5e-2
-    close = tolerance * (1 + wanted.abs().max())
-    if torch.equal(plain, wanted):
-        raise InterventionError(
-            f"cutting attention edges moves nothing on {model.name}: its attention cannot be edited."
-        )
-    ways: tuple[tuple[Way, bool], ...] = (
-        ("scores", model.capabilities.scores.source == "hook"),
-        ("pattern", model.capabilities.edits == "pattern"),
-    )
-    for way, possible in ways:
-        if possible and (logits(way) - wanted).abs().max() <= close:
-            return way
-    return "z"
+    with model.hooks(chain_specs(model, edits, "z")):
+        wanted = model.forward(tokens)
+    if way is None:
+        return "cutting attention edges moves nothing" if torch.equal(model.forward(tokens), wanted) else ""
+    with model.hooks(chain_specs(model, edits, way)):
+        return "" if close(model.forward(tokens), wanted) else "the logits differ from those under z = pattern · v"

@@ -15,7 +15,8 @@ from iclmech.tasks import PromptSet
 
 from ._attention_edits import AttentionEdit, LayerEdit
 from ._edges import EdgeRows, EdgeSet, PositionEdges, RoleEdges, draws
-from ._pass_layout import InterventionError, Layout, check_heads, check_layers
+from ._errors import InterventionError
+from ._pass_layout import Layout, check_heads, check_layers
 
 Control = Literal["random", "mass"]
 
@@ -160,7 +161,8 @@ def cut_edges(
 
     Parameters
     ----------
-    prompts: the prompt set that will be run; it says which token plays which part. None with edges by position.
+    prompts: the prompt set that will be run; it says which token plays which part. None with edges by position, and in
+        `capture`, which knows what it runs.
     edges: "source->destination" in names of token groups (`ROLE_NAMES`), several joined by "+": "x->s", "s->y",
         "y->s_q", "x_q->s_q", "y+sep->s_q"; or pairs (query position, key position), absolute; or an `EdgeSet`.
     layers, heads: all by default.
@@ -178,8 +180,6 @@ def cut_edges(
         raise InterventionError(f"got control={control!r}; expected None, 'random' or 'mass'.")
     chosen: EdgeSet
     if isinstance(edges, str):
-        if prompts is None:
-            raise InterventionError(f"edges by role ({edges!r}) need the prompt set; got prompts=None.")
         source, destination = parse_edges(edges)
         chosen = RoleEdges(prompts, source, destination, across=across)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,8 +13,9 @@ from torch import Tensor
 from iclmech._base import digest, rng
 from iclmech.tasks import PromptSet
 
-from ._pass_layout import InterventionError, Layout
-from ._token_roles import TokenRoles, codes_of
+from ._errors import InterventionError
+from ._pass_layout import Layout
+from ._token_roles import RoleTable, TokenRoles, codes_of
 
 
 @dataclass(frozen=True)
@@ -61,44 +62,54 @@ def edge_rows(rows: Sequence[int], at: Sequence[int], keys: Sequence[Tensor], wi
 
 
 class RoleEdges:
-    """Edges from tokens of one role to tokens of another, in sequences of a prompt set.
+    """Edges from tokens of one role to tokens of another, in sequences of a prompt set (None: the one that is run).
 
     Where both ends lie in demonstrations, only edges within one and the same demonstration are meant (`across=False`).
     """
 
     def __init__(
-        self, prompts: PromptSet, source: str | Sequence[str], destination: str | Sequence[str], *, across: bool = False
+        self,
+        prompts: PromptSet | None,
+        source: str | Sequence[str],
+        destination: str | Sequence[str],
+        *,
+        across: bool = False,
     ):
         for names in (source, destination):
             codes_of(names)  # refuse unknown names now
         self.source, self.destination, self.across = source, destination, across
-        self._roles = TokenRoles(prompts)
-        self._known: dict[tuple[tuple[int, ...], int], tuple[list[int], list[Tensor]]] = {}
+        self._roles = TokenRoles(prompts) if prompts is not None else None
+        self._known: dict[Hashable, tuple[list[int], list[Tensor]]] = {}
 
     def rows(self, layout: Layout) -> EdgeRows:
         """Destinations that this pass computes, with the keys concerned."""
         rows, at, keys = [], [], []
         for row in range(len(layout.lengths)):
-            where, which = self._of_sequence(layout.sequence(row), layout.first)
+            where, which = self._of_row(layout, row)
             rows += [row] * len(where)
             at += where
             keys += which
         return edge_rows(rows, at, keys, layout.width)
 
-    def _of_sequence(self, tokens: tuple[int, ...], first: int) -> tuple[list[int], list[Tensor]]:
-        if (tokens, first) not in self._known:
-            table = self._roles.table(tokens)
-            source, position = table.select(self.source), torch.arange(len(tokens))
-            where, which = [], []
-            for at in torch.nonzero(table.select(self.destination))[:, 0].tolist():
-                keys = source & (position < at)
-                if not self.across and table.owner[at] >= 0:
-                    keys = keys & (table.owner == table.owner[at])
-                if at >= first and keys.any():
-                    where.append(at)
-                    which.append(keys)
-            self._known[tokens, first] = (where, which)
-        return self._known[tokens, first]
+    def _of_row(self, layout: Layout, row: int) -> tuple[list[int], list[Tensor]]:
+        if layout.prefix_table is not None or any(table is not None for table in layout.tables[row : row + 1]):
+            return self._of_table(layout.role_table(row), layout.first)
+        name = (self._roles or layout.roles, layout.sequence(row), layout.first)
+        if name not in self._known:
+            self._known[name] = self._of_table(layout.role_table(row, self._roles), layout.first)
+        return self._known[name]
+
+    def _of_table(self, table: RoleTable, first: int) -> tuple[list[int], list[Tensor]]:
+        source, position = table.select(self.source), torch.arange(len(table.codes))
+        where, which = [], []
+        for at in torch.nonzero(table.select(self.destination))[:, 0].tolist():
+            keys = source & (position < at)
+            if not self.across and table.owner[at] >= 0:
+                keys = keys & (table.owner == table.owner[at])
+            if at >= first and keys.any():
+                where.append(at)
+                which.append(keys)
+        return where, which
 
 
 class PositionEdges:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from iclmech._base import ICLMechError
 from iclmech.models import HookFn, ICLModel
 
-
-class InterventionError(ICLMechError, ValueError):
-    """A change to a forward pass that cannot be made on this model or these prompts."""
+from ._errors import InterventionError
+from ._token_roles import RoleTable, TokenRoles
 
 
 @dataclass(frozen=True)
@@ -23,11 +21,15 @@ class Layout:
 
     prefix: int
     lengths: tuple[int, ...]  # own tokens of each row
-    index: tuple[int, ...]  # which of the rows of the whole run each row is
+    index: tuple[int, ...]  # which of the rows of the whole run each row is; (-1,) in a pass over the prefix alone
     prefix_tokens: tuple[int, ...] | None = None  # ids; None where they are not known
     tokens: tuple[tuple[int, ...] | None, ...] = ()  # own ids of each row; None for rows of embeddings
     queries: tuple[int | None, ...] = ()  # which query of the prompt set each row is, where it is one
     cached: bool = False
+    answers: tuple[int, ...] = ()  # how many tokens at the end of each row are an answer put behind its query
+    roles: TokenRoles | None = None  # of the prompt set that is run
+    tables: tuple[RoleTable | None, ...] = ()  # roles of each row's own tokens, where they are given
+    prefix_table: RoleTable | None = None
 
     @property
     def first(self) -> int:
@@ -39,15 +41,43 @@ class Layout:
         """Number of keys: the prefix and the longest row."""
         return self.prefix + max(self.lengths, default=0)
 
+    @property
+    def prefix_alone(self) -> bool:
+        """Whether this pass encodes the prefix for rows that come later."""
+        return self.index == (-1,)
+
+    def end(self, row: int) -> int:
+        """Absolute position behind the last token of a row's query: an answer that was put behind it does not count."""
+        answer = self.answers[row] if row < len(self.answers) else 0
+        return self.prefix + self.lengths[row] - answer
+
     def sequence(self, row: int) -> tuple[int, ...]:
         """All ids of a row, the prefix's first. Raises `InterventionError` where they are not known."""
         own = self.tokens[row] if row < len(self.tokens) else None
         if own is None or self.prefix_tokens is None:
             raise InterventionError(
                 "this intervention goes by the roles of tokens, and the pass has no token ids (rows of embeddings). "
-                "Give positions instead of roles."
+                "Give positions instead of roles, or a RoleTable with the rows (Row.roles)."
             )
         return (*self.prefix_tokens, *own)
+
+    def role_table(self, row: int, given: TokenRoles | None = None) -> RoleTable:
+        """The part of every token of a row, the prefix's first: from the row's own table, `given`, or the prompts run.
+
+        Raises `InterventionError` where nothing says what the tokens are.
+        """
+        own = self.tables[row] if row < len(self.tables) else None
+        if own is not None or (self.prefix_alone and self.prefix_table is not None):
+            before = self.prefix_table if self.prefix_table is not None else RoleTable.unknown(self.prefix)
+            return before if own is None else before.then(own)
+        source = given or self.roles
+        if source is not None:
+            return source.table(self.sequence(row))
+        self.sequence(row)
+        raise InterventionError(
+            "this intervention goes by the roles of tokens, and nothing says what they are in this pass; "
+            "give prompts=, the prompt set that is run, or a RoleTable with the rows (Row.roles)."
+        )
 
 
 Spec = tuple[str, int, HookFn]

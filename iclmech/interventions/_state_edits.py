@@ -1,20 +1,26 @@
-"""Edits of states: zero, scale, add, replace, graft; and replaced attention patterns."""
+"""Edits of states: zero, scale, add, replace, graft.
+
+An edit finds its tokens in the layout of a pass, whatever the pass: prompts run whole, a prefix alone, rows behind a prefix
+that was encoded before, on the hooked model or on its plain twin. A prefix is encoded once under every edit that does the
+same to it for all rows; one at the query's own tokens leaves it as it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from iclmech._base import check_sites
-from iclmech.models import HookFn, ICLModel
+from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
-from ._attention_edits import AttentionEdit, LayerEdit
-from ._pass_layout import InterventionError, Layout, Spec, check_heads, check_layers
+from ._errors import InterventionError
+from ._pass_layout import Layout, Spec, check_heads, check_layers
 from ._token_roles import TokenRoles, codes_of
 
 At = str | Sequence[str] | int | Sequence[int] | None
@@ -22,8 +28,14 @@ Value = float | Tensor | Mapping[int, Tensor]
 _HEADED = ("q", "k", "v", "z")
 
 
+Change = Callable[[Tensor, int, Sequence[int], Layout], Tensor]  # (selected [n, ...], layer, rows, layout) -> new
+
+
 class Places:
-    """Which tokens of a pass are meant: all (None), absolute positions (negative: from the row's end), or roles."""
+    """Which tokens of a pass are meant: all (None), absolute positions, or roles.
+
+    Negative positions count from the end of the row's query, whose last token is -1 also where an answer stands behind it.
+    """
 
     def __init__(self, at: At, prompts: PromptSet | None):
         names = [at] if isinstance(at, str | int) else [] if at is None else list(at)
@@ -31,19 +43,29 @@ class Places:
         self.positions = [n for n in names if isinstance(n, int)]
         self.everywhere = at is None
         codes_of(self.roles)
-        if self.roles and prompts is None:
-            raise InterventionError(f"at={at!r} goes by roles; give prompts=, the prompt set that will be run.")
         self._table = TokenRoles(prompts) if self.roles and prompts is not None else None
+
+    @property
+    def reach(self) -> int:
+        """How far the negative positions count back."""
+        return max((-p for p in self.positions if p < 0), default=0)
+
+    @property
+    def in_rows(self) -> bool:
+        """Whether only tokens of queries are meant (where the rows are as long as `reach`)."""
+        own = set(codes_of("query"))
+        return not self.everywhere and own.issuperset(codes_of(self.roles)) and all(p < 0 for p in self.positions)
 
     def find(self, layout: Layout) -> tuple[list[int], list[int]]:
         """(rows, positions within the pass) of the tokens meant."""
         rows, positions = [], []
         for row, length in enumerate(layout.lengths):
-            total = layout.prefix + length
-            chosen = set(range(total)) if self.everywhere else set()
-            chosen |= {p % total if -total <= p < total else -1 for p in self.positions}
-            if self._table is not None:
-                chosen |= set(torch.nonzero(self._table.table(layout.sequence(row)).select(self.roles))[:, 0].tolist())
+            total, end = layout.prefix + length, layout.end(row)
+            chosen = set(range(total)) if self.everywhere else {p for p in self.positions if 0 <= p < total}
+            if not layout.prefix_alone:
+                chosen |= {end + p for p in self.positions if p < 0}
+            if self.roles:
+                chosen |= set(torch.nonzero(layout.role_table(row, self._table).select(self.roles))[:, 0].tolist())
             mine = sorted(p - layout.first for p in chosen if p >= layout.first)
             rows += [row] * len(mine)
             positions += mine
@@ -51,16 +73,46 @@ class Places:
 
 
 @dataclass(frozen=True)
-class EditSite:
-    """A change of one site's state at chosen layers, tokens and heads. Made by `zero`, `scale`, `add`, `replace`, `graft`."""
+class StateEdit:
+    """An edit of one layer's site in one pass: token `positions[n]` of row `rows[n]` gets `change` of its state."""
 
     site: str
-    change: Callable[[Tensor, int, Sequence[int], Layout], Tensor]  # (selected [n, ...], layer, rows, layout) -> new
+    layer: int
+    rows: list[int]
+    positions: list[int]
+    heads: list[int] | None
+    change: Callable[[Tensor, Sequence[int]], Tensor]  # (selected [n, ...], the row of each) -> new
+
+    def put(self, states: Tensor, at: tuple[Sequence[int], ...], rows: Sequence[int]) -> Tensor:
+        """A copy of `states` with the entries at index `at` changed, which belong to `rows`."""
+        edited = states.clone()
+        index: Any = at
+        if self.heads is not None:
+            index = (*(torch.tensor(numbers)[:, None] for numbers in at), torch.tensor(self.heads)[None])
+        edited[index] = self.change(states[index], rows).to(states.dtype)
+        return edited
+
+
+@dataclass(frozen=True)
+class EditSite:
+    """A change of one site's state at chosen layers, tokens and heads. Made by `zero`, `scale`, `add`, `replace`, `graft`.
+
+    `by_row`: the change differs from row to row of a run.
+    """
+
+    site: str
+    change: Change
     places: Places
     layers: tuple[int, ...] | None
     heads: tuple[int, ...] | None
+    by_row: bool = False
 
-    def __call__(self, model: ICLModel, layout: Layout) -> list[Spec]:
+    def splits(self, model: ICLModel, shortest: int = 0) -> bool:
+        """Whether a prefix may be encoded apart from its rows, whose queries have `shortest` tokens or more."""
+        return self.places.reach <= shortest and (self.places.in_rows or not self.by_row)
+
+    def edits(self, model: ICLModel, layout: Layout) -> list[StateEdit]:
+        """What is done in this pass, layer by layer. Raises `InterventionError` for layers or heads that are not there."""
         layers = check_layers(model, self.layers)
         n_heads = model.shape.n_kv_heads if self.site in ("k", "v") else model.shape.n_heads
         heads = check_heads(n_heads, self.heads)
@@ -72,30 +124,33 @@ class EditSite:
         rows, positions = self.places.find(layout)
         if not rows:
             return []
-        return [(self.site, layer, self._hook(layer, rows, positions, heads, layout)) for layer in layers]
 
-    def _hook(
-        self, layer: int, rows: list[int], positions: list[int], heads: list[int] | None, layout: Layout
-    ) -> HookFn:
-        def hook(tensor: Tensor) -> Tensor:
-            edited = tensor.clone()
-            if heads is None:
-                edited[rows, positions] = self.change(tensor[rows, positions], layer, rows, layout).to(tensor.dtype)
-            else:
-                index = (torch.tensor(rows)[:, None], torch.tensor(positions)[:, None], torch.tensor(heads)[None])
-                edited[index] = self.change(tensor[index], layer, rows, layout).to(tensor.dtype)
-            return edited
+        def of_layer(layer: int) -> StateEdit:
+            change = partial(_call, self.change, layer, layout)
+            return StateEdit(self.site, layer, rows, positions, heads, change)
 
-        return hook
+        return [of_layer(layer) for layer in layers]
+
+    def __call__(self, model: ICLModel, layout: Layout) -> list[Spec]:
+        return [(e.site, e.layer, partial(_whole, e)) for e in self.edits(model, layout)]
+
+
+def _call(change: Change, layer: int, layout: Layout, selected: Tensor, rows: Sequence[int]) -> Tensor:
+    return change(selected, layer, rows, layout)
+
+
+def _whole(edit: StateEdit, tensor: Tensor) -> Tensor:
+    return edit.put(tensor, (edit.rows, edit.positions), edit.rows)
 
 
 def _edit(
     site: str,
-    change: Callable[[Tensor, int, Sequence[int], Layout], Tensor],
+    change: Change,
     layers: Sequence[int] | int | None,
     heads: Sequence[int] | int | None,
     at: At,
     prompts: PromptSet | None,
+    by_row: bool = False,
 ) -> EditSite:
     check_sites((site,))
     if site in ("attn_scores", "attn_pattern"):
@@ -103,7 +158,13 @@ def _edit(
     if heads is not None and site not in _HEADED:
         raise InterventionError(f"{site} has no heads; heads= goes with {', '.join(_HEADED)}.")
     as_tuple = [(w,) if isinstance(w, int) else None if w is None else tuple(w) for w in (layers, heads)]
-    return EditSite(site, change, Places(at, prompts), as_tuple[0], as_tuple[1])
+    return EditSite(site, change, Places(at, prompts), as_tuple[0], as_tuple[1], by_row)
+
+
+def _of_tokens(value: Value, site: str) -> bool:
+    """Whether a value has an axis of tokens, so that it means other things in passes of other widths."""
+    values = value.values() if isinstance(value, Mapping) else [value]
+    return any(isinstance(v, Tensor) and v.ndim > 1 + (site in _HEADED) and v.shape[0] > 1 for v in values)
 
 
 def _value_at(value: Value, layer: int, like: Tensor) -> Tensor | float:
@@ -134,7 +195,20 @@ def zero(
     at: At = None,
     prompts: PromptSet | None = None,
 ) -> EditSite:
-    """Set a site to zero. `at`: roles (with `prompts`), absolute positions (negative: from the end), None for all."""
+    """Set a site to zero.
+
+    Args:
+        site: a state, such as "resid_post" or "z".
+        layers, heads: all by default.
+        at: names of roles (`ROLE_NAMES`), absolute positions, or None for all tokens. Negative positions count from the end
+            of the query, so that -1 is its last token, where the answer is predicted, also while answers are scored.
+        prompts: what says which token plays which part; `capture` knows, and only passes of one's own need it.
+
+    Returns:
+        An intervention for `capture(..., interventions=[...])` and `placed`.
+
+    >>> edit = zero("z", layers=3, heads=[1], at="s_q")
+    """
     return _edit(site, lambda x, *_: torch.zeros_like(x), layers, heads, at, prompts)
 
 
@@ -148,7 +222,8 @@ def scale(
     prompts: PromptSet | None = None,
 ) -> EditSite:
     """Multiply a site by a number or a tensor that broadcasts. Places as in `zero`; differentiable in `factor`."""
-    return _edit(site, lambda x, layer, *_: x * _value_at(factor, layer, x), layers, heads, at, prompts)
+    change = lambda x, layer, *_: x * _value_at(factor, layer, x)  # noqa: E731 - a name for one line
+    return _edit(site, change, layers, heads, at, prompts, _of_tokens(factor, site))
 
 
 def add(
@@ -161,7 +236,8 @@ def add(
     prompts: PromptSet | None = None,
 ) -> EditSite:
     """Add a vector (or one per layer, {layer: vector}) to a site. Places as in `zero`; differentiable in `value`."""
-    return _edit(site, lambda x, layer, *_: x + _value_at(value, layer, x), layers, heads, at, prompts)
+    change = lambda x, layer, *_: x + _value_at(value, layer, x)  # noqa: E731 - a name for one line
+    return _edit(site, change, layers, heads, at, prompts, _of_tokens(value, site))
 
 
 def replace(
@@ -178,7 +254,7 @@ def replace(
     def change(x: Tensor, layer: int, *_: object) -> Tensor:
         return torch.zeros_like(x) + _value_at(value, layer, x)
 
-    return _edit(site, change, layers, heads, at, prompts)
+    return _edit(site, change, layers, heads, at, prompts, _of_tokens(value, site))
 
 
 def graft(
@@ -193,7 +269,7 @@ def graft(
     """Put states of another run in the place of a site: {layer: [query, ...]}, one state per query.
 
     From `acts = capture(...)`: `{l: acts["resid_post"][:, i] for i, l in enumerate(acts.layers)}`. By default at the
-    prediction position, where `capture` reads (give `prompts`). `by="query"`: the row of query j of the prompt set gets states[layer][j];
+    prediction position, where `capture` reads. `by="query"`: the row of query j of the prompt set gets states[layer][j];
     `by="row"`: row n of the run gets states[layer][n].
 
     Raises `InterventionError` where rows are no queries (`by="query"`) or there are too few states.
@@ -213,52 +289,4 @@ def graft(
             raise InterventionError(f"got states of shape {tuple(new.shape[1:])}; {site} has {tuple(x.shape[1:])}.")
         return new
 
-    return _edit(site, change, sorted(states), heads, at, prompts)
-
-
-@dataclass(frozen=True)
-class ReplacePattern(AttentionEdit):
-    """Puts other attention in the place of the model's. Made by `replace_pattern`."""
-
-    pattern: Tensor | Mapping[int, Tensor] | Callable[[Tensor, Layout], Tensor]
-    layers: tuple[int, ...] | None
-    heads: tuple[int, ...] | None
-
-    def splits(self, model: ICLModel) -> bool:
-        """Never: a given pattern spans the whole sequence."""
-        return False
-
-    def edits(self, model: ICLModel, layout: Layout) -> list[LayerEdit]:
-        """A pattern edit for every layer."""
-        heads = check_heads(model.shape.n_heads, self.heads)
-        return [
-            LayerEdit(layer, "pattern", lambda p, layer=layer: self._new(p, layer, heads, layout))
-            for layer in check_layers(model, self.layers)
-        ]
-
-    def _new(self, pattern: Tensor, layer: int, heads: list[int] | None, layout: Layout) -> Tensor:
-        given = self.pattern[layer] if isinstance(self.pattern, Mapping) else self.pattern
-        new = given if isinstance(given, Tensor) else given(pattern, layout)
-        chosen = list(range(pattern.shape[1])) if heads is None else heads
-        edited = pattern.clone()
-        try:
-            edited[:, chosen] = new.to(pattern.device, pattern.dtype)
-        except RuntimeError as error:
-            raise InterventionError(
-                f"got a pattern of shape {tuple(new.shape)}; expected one that broadcasts to "
-                f"{tuple(edited[:, chosen].shape)} (row, head, query, key)."
-            ) from error
-        return edited
-
-
-def replace_pattern(
-    pattern: Tensor | Mapping[int, Tensor] | Callable[[Tensor, Layout], Tensor],
-    *,
-    layers: Sequence[int] | int | None = None,
-    heads: Sequence[int] | int | None = None,
-) -> ReplacePattern:
-    """Put other attention [row, head, query, key] in the place of the model's: a tensor that broadcasts, one per layer,
-    or a function of (pattern, layout) whose result has the chosen heads. Acts on every backend; differentiable.
-    """
-    as_tuple = [(w,) if isinstance(w, int) else None if w is None else tuple(w) for w in (layers, heads)]
-    return ReplacePattern(pattern, as_tuple[0], as_tuple[1])
+    return _edit(site, change, sorted(states), heads, at, prompts, by_row=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from iclmech.tasks import PromptSet, Span
+from iclmech.tasks import Context, PromptSet, Query, Span
 
-from ._pass_layout import InterventionError
+from ._errors import InterventionError
 
 _SHORT = {"bos": "bos", "template": "template", "text": "text", "forerunner": "s", "label": "y", "separator": "sep"}
 _NAMES = ("bos", "template", "text", "s", "y", "sep", "template_q", "text_q", "s_q", "y_q")
@@ -25,12 +26,61 @@ for the demonstrations; x_q, s_q for the query, y_q for a label that was appende
 "context" and "query" for everything on either side."""
 
 
+_KEPT = 512  # tables of sequences that are kept: many edits ask for the same ones
+
+
 @dataclass(frozen=True)
 class RoleTable:
-    """The part of every token of one sequence, and the demonstration it belongs to (-1: none)."""
+    """The part of every token of one sequence (-1: unknown), and the demonstration it belongs to (-1: none)."""
 
     codes: Int[Tensor, " token"]
     owner: Int[Tensor, " token"]
+
+    @classmethod
+    def of(cls, names: Sequence[str], owner: Sequence[int] | None = None) -> RoleTable:
+        """A table from one single name per token: bos, template, text, s, y, sep, template_q, text_q, s_q or y_q.
+
+        Args:
+            names: what each token is, for rows that are given as embeddings or belong to no prompt set.
+            owner: the demonstration each token belongs to, -1 for none; all -1 by default.
+
+        Raises:
+            InterventionError: for a name that is not one token's, or another number of owners.
+
+        >>> RoleTable.of(["text", "y", "text_q", "s_q"], [0, 0, -1, -1]).select("x_q").tolist()
+        [False, False, True, False]
+        """
+        wrong = [name for name in names if name not in _CODE]
+        owner = [-1] * len(names) if owner is None else list(owner)
+        if wrong or len(owner) != len(names):
+            got = f"the role {wrong[0]!r}" if wrong else f"{len(owner)} owners for {len(names)} tokens"
+            raise InterventionError(f"got {got}; expected for every token one of {', '.join(_NAMES)}.")
+        return cls(torch.tensor([_CODE[name] for name in names], dtype=torch.long), torch.tensor(owner))
+
+    @classmethod
+    def unknown(cls, n: int) -> RoleTable:
+        """A table of tokens that belong to no group."""
+        return cls(torch.full((n,), -1), torch.full((n,), -1))
+
+    @classmethod
+    def of_context(cls, context: Context) -> RoleTable:
+        """The parts of BOS and the demonstrations."""
+        n = len(context.tokens)
+        owner = [-1] * n
+        for number, d in enumerate(context.demonstrations):
+            stop = d.context_start + len(d.tokens) - 1 + len(context.separator)
+            owner[d.context_start : stop] = [number] * (stop - d.context_start)
+        return cls(torch.tensor(_codes(context.spans, n, "")), torch.tensor(owner))
+
+    @classmethod
+    def of_query(cls, query: Query) -> RoleTable:
+        """The parts of a query's own tokens."""
+        codes = _codes(query.spans, len(query.tokens), "_q")
+        return cls(torch.tensor(codes), torch.full((len(codes),), -1))
+
+    def then(self, other: RoleTable) -> RoleTable:
+        """This table with another one's tokens behind it."""
+        return RoleTable(torch.cat([self.codes, other.codes]), torch.cat([self.owner, other.owner]))
 
     def select(self, names: str | Sequence[str]) -> Bool[Tensor, " token"]:
         """Which tokens belong to any of the groups. Raises `InterventionError` for an unknown name."""
@@ -54,17 +104,21 @@ class TokenRoles:
     """Finds the parts of tokens by comparing a pass's ids with the contexts and queries of a prompt set."""
 
     def __init__(self, prompts: PromptSet):
-        self.bos = prompts.bos
-        self._contexts = {tuple(c.tokens): c for c in prompts.contexts}
-        self._queries = {tuple(q.tokens): q.spans for q in prompts.queries}
-        self._lengths = sorted({len(tokens) for tokens in self._contexts}, reverse=True)
-        self._before: dict[tuple[int, ...], tuple[list[int], list[int]]] = {(self.bos,): ([_CODE["bos"]], [-1])}
-        for tokens, context in self._contexts.items():
-            owner = [-1] * len(tokens)
-            for number, d in enumerate(context.demonstrations):
-                stop = d.context_start + len(d.tokens) - 1 + len(context.separator)
-                owner[d.context_start : stop] = [number] * (stop - d.context_start)
-            self._before[tokens] = (_codes(context.spans, len(tokens), ""), owner)
+        self.bos, self._prompts = prompts.bos, prompts
+        self._known: dict[tuple[int, ...], RoleTable] = {}
+
+    @cached_property
+    def _queries(self) -> dict[tuple[int, ...], tuple[Span, ...]]:
+        return {tuple(q.tokens): tuple(q.spans) for q in self._prompts.queries}
+
+    @cached_property
+    def _before(self) -> dict[tuple[int, ...], RoleTable]:
+        found = {(self.bos,): RoleTable.of(["bos"])}
+        return found | {tuple(c.tokens): RoleTable.of_context(c) for c in self._prompts.contexts}
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        return sorted({len(tokens) for tokens in self._before}, reverse=True)
 
     def table(self, tokens: Sequence[int]) -> RoleTable:
         """Parts of a sequence: a context (or BOS alone), then a query of the set and perhaps a label, or nothing.
@@ -72,12 +126,18 @@ class TokenRoles:
         Raises `InterventionError` for a sequence that is none of the prompt set's.
         """
         tokens = tuple(tokens)
-        for length in (*self._lengths, 1):
+        if tokens not in self._known:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[tokens] = self._found(tokens)
+        return self._known[tokens]
+
+    def _found(self, tokens: tuple[int, ...]) -> RoleTable:
+        for length in self._lengths:
             before = self._before.get(tokens[:length])
             own = self._own(tokens[length:])
             if before is not None and own is not None:
-                codes, owner = torch.tensor(before[0] + own), torch.tensor(before[1] + [-1] * len(own))
-                return RoleTable(codes, owner)
+                return before.then(RoleTable(torch.tensor(own, dtype=torch.long), torch.full((len(own),), -1)))
         raise InterventionError(
             f"a sequence of {len(tokens)} tokens is none of the prompt set that this intervention was made for. "
             "Make the intervention with the same prompts that are run."

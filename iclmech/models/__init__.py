@@ -26,4 +26,5 @@ from ._scores import (
 )
 from ._weights import WeightsView as WeightsView, weights_view as weights_view
 from .twin._availability import twin_of as twin_of, user_hooks as user_hooks
+from .twin._partial_pass import EndOfPass as EndOfPass, PartialPass as PartialPass
 from .twin._twin import Place as Place, Twin as Twin, attention as attention, narrowed as narrowed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -168,6 +169,27 @@ class ICLModel:
         """
         with place_hooks(self.backend, specs):
             yield
+
+    @contextlib.contextmanager
+    def recording(
+        self, sites: Iterable[str], layers: Iterable[int] | None = None
+    ) -> Iterator[dict[tuple[str, int], Tensor]]:
+        """Keep the states that passes inside a `with` block show, as the last of them left them.
+
+        Args:
+            sites: names of hooks, such as "resid_post" or "z".
+            layers: all by default.
+
+        Returns:
+            {(site, layer): tensor}, with the graph where gradients are enabled; filled while the block runs.
+
+        Raises:
+            BackendError: where the model has no such hook.
+        """
+        seen: dict[tuple[str, int], Tensor] = {}
+        layers = range(self.shape.n_layers) if layers is None else list(layers)
+        with self.hooks([(s, n, partial(seen.__setitem__, (s, n))) for s in sites for n in layers]):
+            yield seen
 
     def readout(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
         """Logit lens: the model's own final norm and unembedding of a residual state."""

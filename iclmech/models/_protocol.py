@@ -163,8 +163,8 @@ class Backend(Protocol):
         """Logits [row, position, d_vocab]; with `unembed=False` as little of them as the model lets one compute."""
         ...
 
-    def prefix(self, tokens: Int[Tensor, "position"]) -> Any:
-        """Run a prefix once; what it returns goes to `expand`."""
+    def prefix(self, tokens: Int[Tensor, "position"] | Float[Tensor, "position d_model"]) -> Any:
+        """Run a prefix, of ids or of embeddings, once; what it returns goes to `expand`."""
         ...
 
     def expand(self, prefix: Any, n: int) -> Any:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import replace
 
 import pytest
 import reference
 import torch
 
 from iclmech._base import CaptureError
+from iclmech.analysis import metrics
+from iclmech.analysis._states import AnalysisError
 from iclmech.captures import capture
 from iclmech.tasks import Task, build_prompts
 from iclmech.updates import gradient_descent
@@ -165,6 +168,18 @@ def test_free_text_targets(tiny_model, word_score):
     for j, query in enumerate(prompts.queries):
         expected = word_score("gpt2", prompts.sequence(j), query.target_tokens)
         assert float(acts.target_scores[j]) == pytest.approx(expected, abs=2e-4)
+        logits = capture(model, prompts, "icl", ("logits",))["logits"][j]
+        assert int(acts.target_ranks[j]) == int((logits > logits[query.target_tokens[0]]).sum())
+    assert metrics.accuracy(acts) == (acts.target_ranks == 0).float().mean()
+    assert metrics.correct(acts, [None, None]).tolist() == (acts.target_ranks == 0).float().tolist()
+    assert torch.equal(metrics.label_nll(acts, [None, None]), -acts.target_scores)
+    with pytest.raises(CaptureError, match="Use target_ranks"):
+        _ = acts.predictions
+    with pytest.raises(AnalysisError, match="capture the prompts again"):
+        metrics.accuracy(acts.label_scores)
+    said = replace(acts, target_ranks=torch.tensor([0, 3]))
+    assert float(metrics.accuracy(said)) == 0.5
+    assert torch.isnan(metrics.correct(replace(acts, target_ranks=torch.tensor([-1, 0])))[0])
 
 
 def test_predictions_are_the_likeliest_labels(tiny_model, prompts_for):

@@ -8,8 +8,9 @@ import torch
 from test_run import PREFIX, ROWS, assert_same, gathered
 
 from iclmech._base import CaptureError
-from iclmech.captures import Row, _paths as _choose, capture, iter_run
-from iclmech.captures._twin_run import SITES, FastRun, fast_chunks
+from iclmech.captures import Row, _paths, capture, iter_run
+from iclmech.captures._run_rows import Job
+from iclmech.captures._twin_run import SITES, FastRun, packed
 from iclmech.models import ICLModel, Twin
 from iclmech.updates import gradient_descent
 
@@ -21,7 +22,7 @@ def sites_of(model: ICLModel) -> list[str]:
 
 
 def way(model: ICLModel, rows=ROWS, sites=("resid_post",), **kwargs) -> str:
-    return _choose.choose(model, _choose.Job(PREFIX, rows, sites, **kwargs), "auto")
+    return _paths.choose(model, Job(PREFIX, rows, sites, **kwargs), "auto")
 
 
 @pytest.mark.parametrize("family", FAST)
@@ -94,7 +95,7 @@ def test_what_keeps_off_the_fast_path(fresh_model):
     assert way(model) == "fast"
     assert way(model, sites=("q",)) == "cached"
     assert way(model, rows=[ROWS[0]], sites=("k",)) == "uncached"
-    assert way(model, rows=[*ROWS, Row(torch.zeros(2, 32), (0,))]) == "cached"
+    assert way(model, rows=[*ROWS, Row(torch.zeros(2, 32), (0,))]) == "fast"
     assert way(model, interventions=[lambda model, layout: []]) == "uncached"
     assert way(model, grad=True) == "cached"
     model.hooked.train()
@@ -118,7 +119,7 @@ def test_families_without_a_twin(tiny_model, native_model, tiny_tokenizer):
     native = native_model(tiny_tokenizer)
     assert way(native) == "uncached"
     with pytest.raises(CaptureError, match="no fast path: no plain twin"):
-        _choose.fast_twin(native)
+        _paths.fast_twin(native)
 
 
 def test_a_twin_that_differs_is_refused(fresh_model, monkeypatch):
@@ -151,7 +152,7 @@ def test_parallel_blocks_have_no_middle(tiny_model):
 def test_the_twin_goes_with_its_model(fresh_model):
     model = fresh_model("gpt2")
     list(iter_run(model, PREFIX, ROWS, ("resid_post",), path="fast"))
-    gone = weakref.ref(_choose.fast_twin(model))
+    gone = weakref.ref(_paths.fast_twin(model))
     del model
     gc.collect()
     assert gone() is None
@@ -164,9 +165,8 @@ def test_gradient_mode_stays_the_callers(tiny_model):
 
 
 def test_chunks_hold_what_fits(tiny_model):
-    rows = [Row([1] * n, (0,)) for n in (300, 10, 20, 400, 15)]
-    assert fast_chunks(rows, torch.device("cpu")) == [(1, 4, 2), (0,), (3,)]
-    assert fast_chunks([], torch.device("cpu")) == []
+    assert packed([300, 10, 20, 400, 15], 320) == [(1, 4, 2), (0,), (3,)]
+    assert packed([], 320) == []
 
 
 def test_half_precision(fresh_model, prompts_for):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from iclmech._base import CaptureError
-from iclmech.captures import Row, _paths as _choose, _run, capture, iter_run
+from iclmech.captures import Row, _hooked_run, _paths, capture, iter_run
+from iclmech.captures._run_rows import Job
 
 ROWS = [
     Row([5, 9, 70, 33], (3,)),
@@ -73,7 +74,7 @@ def test_native_models_run_prompts_whole(rotary, native_model, tiny_tokenizer):
 def test_rows_come_in_chunks_of_equal_width(tiny_model, monkeypatch):
     model = tiny_model("gpt2")
     expected = gathered(model, PREFIX, ROWS, SITES[0])
-    monkeypatch.setattr(_run, "_BUDGET", 1)
+    monkeypatch.setattr(_hooked_run, "_BUDGET", 1)
     chunks = list(iter_run(model, PREFIX, ROWS, SITES[0], path="cached"))
     assert [chunk.index for chunk in chunks] == [(1,), (3,), (0,), (2,)]  # shortest first
     monkeypatch.undo()
@@ -163,7 +164,7 @@ def test_refusals(prefix, rows, text, tiny_model):
 
 def test_an_unknown_path(tiny_model):
     with pytest.raises(CaptureError, match="got path='quick'"):
-        inspect.unwrap(_choose.choose)(tiny_model("gpt2"), _choose.Job(PREFIX, ROWS, ()), "quick")
+        inspect.unwrap(_paths.choose)(tiny_model("gpt2"), Job(PREFIX, ROWS, ()), "quick")
 
 
 def test_nothing_to_run(tiny_model):

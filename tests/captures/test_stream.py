@@ -41,7 +41,7 @@ def test_every_context_is_encoded_once(tiny_model, prompts_for, monkeypatch):
     monkeypatch.setattr(
         _fast.FastRun,
         "__init__",
-        lambda self, m, t, prefix, layers: encoded.append(prefix) or real(self, m, t, prefix, layers),
+        lambda self, m, t, job, layers: encoded.append(job.prefix) or real(self, m, t, job, layers),
     )
     prompts = prompts_for(model, n_contexts=2, words=("positive", "a"))
     list(iter_capture(model, prompts, "icl", ("attn_out",), size=2))
@@ -79,7 +79,7 @@ def test_outputs_are_foreseen_exactly(setting, tiny_model, prompts_for):
     prompts = prompts_for(model)
     sites = ("attn_out", "attn_scores", "context_scores", "q", "v", "logits")
     acts = capture(model, prompts, setting, sites)
-    held = [*acts.data.values(), acts.label_scores, acts.target_scores]
+    held = [*acts.data.values(), acts.label_scores, acts.target_scores, acts.target_ranks]
     estimate = estimate_memory(model, prompts, setting, sites)
     assert estimate.outputs == sum(tensor.numel() * tensor.element_size() for tensor in held)
     assert estimate.weights == sum(parameter.tensor.numel() * 4 for parameter in model.parameters("all"))

@@ -11,7 +11,16 @@ import reference._models as reference
 import torch
 
 from iclmech.captures import capture
-from iclmech.interventions import CutMeter, InterventionError, Layout, RoleEdges, attention_way, cut_edges, zero
+from iclmech.interventions import (
+    CutMeter,
+    InterventionError,
+    Layout,
+    RoleEdges,
+    attention_way,
+    cut_edges,
+    placed,
+    zero,
+)
 from iclmech.interventions._cut import as_many, of_same_mass
 from iclmech.interventions._edges import draws
 
@@ -204,7 +213,7 @@ def test_compose(family: str, tiny_model: Any, toy_prompts: Any) -> None:
 
 def test_gradients_flow_through_a_cut(tiny_model: Any, toy_prompts: Any) -> None:
     """The gradient of a score with respect to what is added at a source: none once all its edges are cut."""
-    from iclmech.interventions import add, placed
+    from iclmech.interventions import add
 
     model = tiny_model("llama")
     prompts = toy_prompts(model, k=1, n_queries=1, n_contexts=1)
@@ -231,8 +240,8 @@ def test_refusals(tiny_model: Any, toy_prompts: Any) -> None:
         cut_edges(prompts, "y")
     with pytest.raises(InterventionError, match="got the role 'z'"):
         cut_edges(prompts, "z->s")
-    with pytest.raises(InterventionError, match="need the prompt set"):
-        cut_edges(None, "y->s")
+    with pytest.raises(InterventionError, match="give prompts="), placed(model, [cut_edges(None, "y->s")], [[0, 1, 2]]):
+        pass
     with pytest.raises(InterventionError, match="a self edge is never cut"):
         cut_edges(None, [(3, 3)])
     other = toy_prompts(model, seed=9)

@@ -126,8 +126,8 @@ def test_refusals(tiny_model: Any, toy_prompts: Any) -> None:
         zero("attn_pattern")
     with pytest.raises(InterventionError, match="resid_post has no heads"):
         zero("resid_post", heads=1)
-    with pytest.raises(InterventionError, match="give prompts="):
-        zero("resid_post", at="y")
+    with pytest.raises(InterventionError, match="give prompts="), placed(model, [zero("resid_post", at="y")], [[0, 1]]):
+        pass
     with pytest.raises(InterventionError, match="no resid_mid in layer 0"):
         run(zero("resid_mid"))
     with pytest.raises(InterventionError, match="broadcasts to"):

@@ -87,7 +87,7 @@ class BridgeBackend:
         finally:
             self._positions = None
 
-    def prefix(self, tokens: Int[Tensor, "position"]) -> Any:
+    def prefix(self, tokens: Int[Tensor, "position"] | Float[Tensor, "position d_model"]) -> Any:
         if self.native:
             raise ModelError("TransformerLens' native models have no key-value cache.")
         from transformers import DynamicCache

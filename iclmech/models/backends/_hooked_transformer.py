@@ -61,7 +61,7 @@ class HookedBackend:
             rows = rows + self.hooked.pos_embed(torch.zeros(rows.shape[:2], dtype=torch.long, device=rows.device))
         return self.hooked(rows, return_type="logits", start_at_layer=0, **more)
 
-    def prefix(self, tokens: Int[Tensor, "position"]) -> Any:
+    def prefix(self, tokens: Int[Tensor, "position"] | Float[Tensor, "position d_model"]) -> Any:
         raise ModelError("HookedTransformer runs prompts whole here.")
 
     def expand(self, prefix: Any, n: int) -> Any:

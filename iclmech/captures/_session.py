@@ -1,0 +1,97 @@
+"""Many runs of one model under the same interventions, which share what was encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from iclmech.interventions import Intervention, RoleTable, TokenRoles
+from iclmech.models import ICLModel
+from iclmech.tasks import PromptSet
+
+from ._hooked_run import EncodedPrefix, hooked_chunks
+from ._paths import choose, fast_twin
+from ._run_rows import Chunk, Job, Path, Row, Tokens, check_job
+from ._twin_run import FastRun
+
+
+class Session:
+    """A model, the way to take through it, and what is changed there. The prefix of the last run stays encoded.
+
+    The weights must stay as they are from the first run to the last.
+    """
+
+    def __init__(
+        self,
+        model: ICLModel,
+        path: Path = "auto",
+        interventions: Sequence[Intervention] = (),
+        *,
+        prompts: PromptSet | None = None,
+        grad: bool = False,
+    ):
+        self.path: Path = path
+        self.model, self.interventions, self.grad = model, tuple(interventions), grad
+        self.roles = TokenRoles(prompts) if prompts is not None else None
+        self._fast: FastRun | None = None
+        self._hooked: EncodedPrefix | None = None
+
+    def run(
+        self,
+        prefix: Tokens,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        layers: Sequence[int] | None = None,
+        *,
+        first_position: int | None = None,
+        prefix_roles: RoleTable | None = None,
+    ) -> Iterator[Chunk]:
+        """Chunks of rows behind a prefix, as in `iter_run`."""
+        layers = range(self.model.shape.n_layers) if layers is None else layers
+        job = self.job(prefix, rows, sites, layers, first_position, prefix_roles)
+        check_job(self.model, job)
+        there = self._hooked is not None and same_tokens(self._hooked.prefix, prefix)
+        way = choose(self.model, job, self.path, encoded=there)
+        if way == "fast":
+            yield from self.fast(job).chunks(job) if rows else ()
+        else:
+            yield from hooked_chunks(self.model, job, self._encoded(job) if way == "cached" else None)
+
+    def job(
+        self,
+        prefix: Tokens,
+        rows: Sequence[Row],
+        sites: Sequence[str],
+        layers: Sequence[int],
+        first_position: int | None = None,
+        prefix_roles: RoleTable | None = None,
+    ) -> Job:
+        """What a run is asked for."""
+        more = (self.interventions, first_position, self.grad, self.roles, prefix_roles)
+        return Job(prefix, rows, sites, tuple(layers), *more)
+
+    def fast(self, job: Job) -> FastRun:
+        """The prefix of a job in the twin, encoded if it is not there."""
+        found = self._fast
+        if found is None or not same_tokens(found.prefix, job.prefix) or found.top < max(job.layers):
+            self._fast = None  # one at a time: another context comes only when this one is done
+            with torch.no_grad():
+                found = FastRun(self.model, fast_twin(self.model), job, job.layers)
+            self._fast = found
+        return found
+
+    def _encoded(self, job: Job) -> EncodedPrefix:
+        found = self._hooked
+        if found is None or not same_tokens(found.prefix, job.prefix):
+            self._hooked = None
+            self._hooked = found = EncodedPrefix(self.model, job)
+        return found
+
+
+def same_tokens(one: Tokens, other: Tokens) -> bool:
+    """Whether two prefixes are the same ids, or one and the same tensor of embeddings."""
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        return one is other
+    return list(one) == list(other)
