@@ -63,7 +63,7 @@ def correct(acts: Scores, labels: Labels | None = None) -> Float[Tensor, " query
     """
     scores = label_scores_of(acts)
     if labels is not None:
-        _classes(labels, len(scores))
+        as_classes(labels, len(scores))
     if not scores.shape[1]:
         ranks = _answered(acts, "target_ranks")
         return torch.where(ranks >= 0, (ranks == 0).float(), torch.nan)

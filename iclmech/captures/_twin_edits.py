@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from iclmech.interventions import EditSite, Intervention, Layout, StateEdit
-from iclmech.models import ICLModel, PartialPass
-from iclmech.models.twin._partial_pass import first_of, states_of, with_first, with_states
+from iclmech.models import ICLModel, PartialPass, first_of, states_of, with_first, with_states
 
 EDITABLE = ("resid_pre", "resid_post", "attn_out", "mlp_out", "z")
 """Sites whose edits a twin can make."""

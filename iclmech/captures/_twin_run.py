@@ -21,8 +21,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclmech.models import EndOfPass, ICLModel, PartialPass, Twin, attention, softmax_allowed
-from iclmech.models.twin._partial_pass import KeysValues, first_of, states_of
+from iclmech.models import (
+    EndOfPass,
+    ICLModel,
+    KeysValues,
+    PartialPass,
+    Twin,
+    attention,
+    first_of,
+    softmax_allowed,
+    states_of,
+)
 
 from ._hooked_run import embedded, prefix_layout, rows_layout
 from ._run_rows import Chunk, Job, Tokens

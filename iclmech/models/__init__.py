@@ -26,5 +26,13 @@ from ._scores import (
 )
 from ._weights import WeightsView as WeightsView, weights_view as weights_view
 from .twin._availability import twin_of as twin_of, user_hooks as user_hooks
-from .twin._partial_pass import EndOfPass as EndOfPass, PartialPass as PartialPass
+from .twin._partial_pass import (
+    EndOfPass as EndOfPass,
+    KeysValues as KeysValues,
+    PartialPass as PartialPass,
+    first_of as first_of,
+    states_of as states_of,
+    with_first as with_first,
+    with_states as with_states,
+)
 from .twin._twin import Place as Place, Twin as Twin, attention as attention, narrowed as narrowed

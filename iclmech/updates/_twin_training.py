@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from iclmech._base import UpdateError
 from iclmech.models import ICLModel, Parameter, Twin, twin_of, user_hooks
 
+from ._blocks import Blocks
 from ._parameter_layout import KINDS
-from ._partial_pass import Blocks
 from ._samples import Sample, losses_of
 from ._step import ADVICE, Step
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 import iclmech as icl
 from iclmech import ICLMechWarning
-from iclmech._base import UpdateError
+from iclmech._base import UpdateError, rng
 from iclmech.experiments import CompareError
 
 WORDS = ["good", "fine", "poor", "dull", "odd", "long", "warm", "cold"]
@@ -320,3 +320,27 @@ def test_bad_requests(model: icl.ICLModel) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         ask(metrics={"m": lambda zs, icl, ft: 1 / 0}, controls="none")
     assert "metric 'm'" in caught.value.__notes__[0]
+
+
+def test_a_random_direction_is_centred_noise_and_uniform_only_as_published(model: icl.ICLModel) -> None:
+    options: dict[str, Any] = {"k": 2, "n_queries": 6, "seeds": 1, "updates": "gd", "n_boot": 20, "progress": False}
+    found = icl.compare(model, small_task(), lr=0.1, controls=("random_direction",), keep_queries=True, **options)
+    prompts = icl.build_prompts(model, small_task(), k=2, n_queries=6, seed=0, n_contexts=1)
+    zs, other = (icl.capture(model, prompts, s, ("attn_out",))["attn_out"] for s in ("zs", "icl"))
+    noise = torch.randn(zs.shape, generator=rng(0, "random direction"))
+    at = {"comparison": "random_direction", "variant": "trained", "seed": 0, "lr": 0}
+    shift = torch.nn.functional.normalize(other, dim=-1) - torch.nn.functional.normalize(zs, dim=-1)
+    wanted = torch.nn.functional.cosine_similarity(shift, noise, dim=-1)
+    np.testing.assert_allclose(found.queries["sim_aou"].sel(at).values, wanted.numpy(), atol=1e-5)
+
+
+def test_what_controls_make_of_the_prompts_is_made_once(model: icl.ICLModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    real = icl.PromptSet.with_shuffled_labels
+    monkeypatch.setattr(
+        icl.PromptSet, "with_shuffled_labels", lambda self, seed=0: made.append(seed) or real(self, seed)
+    )
+    controls = ("shuffled_labels", "icl:shuffled_labels")
+    options: dict[str, Any] = {"k": 2, "n_queries": 4, "seeds": 2, "n_boot": 20, "progress": False}
+    icl.compare(model, small_task(), lr=0.1, controls=controls, **options)
+    assert made == [0, 1]
