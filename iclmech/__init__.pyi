@@ -7,6 +7,7 @@ from . import (
     interventions as interventions,
     mini as mini,
 )
+from ._accuracy import accuracy as accuracy
 from ._base import (
     ICLMechError as ICLMechError,
     ICLMechWarning as ICLMechWarning,

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from iclmech._base import CaptureError, read_safetensors, write_safetensors
+from iclmech._base import CaptureError, html_table, read_safetensors, write_safetensors
 
 _KIND, _SCHEMA = "activations", 1
 _LABELS, _RANKS = "label_scores", "target_ranks"
@@ -113,12 +113,6 @@ class Activations:
         return f"Activations({self.setting}, {len(self)} queries, {sites})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><td><code>{escape(site)}</code></td><td>{escape(shape)}</td></tr>"
-            for site, shape in self._rows().items()
-        )
         size = sum(t.numel() * t.element_size() for t in self.data.values()) / 1e6
-        head = f"<b>Activations</b> · {escape(self.setting)} · {len(self)} queries · {size:.1f} MB"
-        return f"{head}<table><thead><tr><th>site</th><th>shape</th></tr></thead><tbody>{rows}</tbody></table>"
+        title = f"Activations · {self.setting} · {len(self)} queries · {size:.1f} MB"
+        return html_table(("site", "shape"), self._rows().items(), title=title)

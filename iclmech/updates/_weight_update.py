@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclmech._base import UpdateError, digest, provenance, read_safetensors, rng, tensor_digest, write_safetensors
+from iclmech._base import (
+    UpdateError,
+    digest,
+    html_table,
+    provenance,
+    read_safetensors,
+    rng,
+    tensor_digest,
+    write_safetensors,
+)
 from iclmech.models import ICLModel, Parameter
 
 from ._applying import base_hash, in_force
@@ -242,12 +250,10 @@ class WeightUpdate:
         """A table by layer: ‖ΔW‖ of keys and values, and ‖ΔW‖/‖W‖ of the layer."""
         rows = []
         for layer in range(self.n_layers):
-            cells = [f"{_norm(d):.3g}" if (d := self.delta(layer, kind)) is not None else "–" for kind in KINDS]
-            rows.append("".join(f"<td>{cell}</td>" for cell in (layer, *cells, f"{self.relative_norm(layer):.3g}")))
-        head = "".join(f"<th>{name}</th>" for name in ("layer", "‖ΔW_K‖", "‖ΔW_V‖", "‖Δb_K‖", "‖Δb_V‖", "‖ΔW‖/‖W‖"))
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        title = html.escape(f"WeightUpdate {self._title()} · {self.hash} of model {self.model_hash}")
-        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            norms = [f"{_norm(d):.3g}" if (d := self.delta(layer, kind)) is not None else "–" for kind in KINDS]
+            rows.append((layer, *norms, f"{self.relative_norm(layer):.3g}"))
+        head = ("layer", "‖ΔW_K‖", "‖ΔW_V‖", "‖Δb_K‖", "‖Δb_V‖", "‖ΔW‖/‖W‖")
+        return html_table(head, rows, title=f"WeightUpdate {self._title()} · {self.hash} of model {self.model_hash}")
 
 
 def _norm(tensor: Tensor) -> float:

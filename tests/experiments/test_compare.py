@@ -296,7 +296,13 @@ def test_free_text_tasks(model: icl.ICLModel) -> None:
     records = [{"text": f"{w} {i}", "answer": WORDS[i % 8]} for i, w in enumerate(WORDS * 2)]
     task = icl.Task.from_records(records, records, template="{text} =", target_field="answer", name="free")
     result = icl.compare(model, task, lr=0.05, controls="none", **{**COMMON, "seeds": 1})
-    assert np.isnan(result.means.accuracy).all()
+    accuracy = result.means.accuracy  # of the first answer token over the whole vocabulary
+    assert ((accuracy >= 0) & (accuracy <= 1)).all()
+    prompts = icl.build_prompts(model, task, k=COMMON["k"], n_queries=COMMON["n_queries"], seed=0, n_contexts=1)
+    acts = icl.capture(model, prompts, "icl", ("logits",))
+    first = torch.tensor([query.target_tokens[0] for query in prompts.queries])
+    right = (acts["logits"].argmax(-1) == first).double().mean().item()
+    assert accuracy.sel(setting="icl", variant="trained").item() == pytest.approx(right)
     assert not np.isnan(result.means.label_nll).any()
     assert not np.isnan(result.means.sim_aou).any()
 

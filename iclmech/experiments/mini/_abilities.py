@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iclmech._base import rng
+from iclmech.analysis import circuit
 from iclmech.mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
 from iclmech.mini._lexicon import HELD_SYMBOLS, HELD_WORDS
 
@@ -102,17 +103,15 @@ def induction(patterns: Patterns, n: int = 50, rows: int = 16, seed: int = 0) ->
     ids = repeated_sequences(rows, n, seed)
     attention, logits = patterns(ids)
     right = (logits[:, n + 1 : -1].argmax(-1) == ids[:, n + 2 :]).float().mean().item()
-    prefix = [_diagonal(layer, n - 1, n + 1) for layer in attention]
-    return {
-        "prefix_matching": prefix, "previous_token": [_diagonal(layer, 1, 1) for layer in attention],
-        "copy_accuracy": round(right, 4), "best": max(max(layer) for layer in prefix),
-    }  # fmt: skip
+    pattern = torch.stack(attention, 1)  # [row, layer, head, query, key]
+    prefix = _rounded(circuit.prefix_matching(pattern, n, start=1).mean(0))
+    previous = _rounded(pattern.diagonal(-1, -2, -1).mean((0, -1)))
+    best = max(max(layer) for layer in prefix)
+    return {"prefix_matching": prefix, "previous_token": previous, "copy_accuracy": round(right, 4), "best": best}
 
 
-def _diagonal(attention: Float[Tensor, "row head query key"], back: int, start: int) -> list[float]:
-    """Mean attention ``back`` tokens back, over queries from ``start`` on, for every head."""
-    diagonal = torch.diagonal(attention, offset=-back, dim1=-2, dim2=-1)  # entry i is query back + i
-    return [round(value, 4) for value in diagonal[..., max(0, start - back) :].mean((0, -1)).tolist()]
+def _rounded(scores: Float[Tensor, "layer head"]) -> list[list[float]]:
+    return [[round(value, 4) for value in layer] for layer in scores.tolist()]
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from iclmech.captures import capture
+from iclmech._accuracy import accuracy
 from iclmech.models import ICLModel
 from iclmech.tasks import build_prompts, load_task
 from iclmech.updates import gradient_descent, layer_causal_gd
@@ -24,12 +24,12 @@ def teach(
     total: dict[str, Any] = {"zs": 0.0, "icl": 0.0, "gd": [0.0] * len(lrs), "lcgd": [0.0] * len(lrs)}
     for number in range(contexts):
         prompts = build_prompts(model, load_task(task), k=k, n_queries=n, seed=seed + number, query_seed=seed + number)
-        total["zs"] += _right(model, prompts, "zs") / contexts
-        total["icl"] += _right(model, prompts, "icl") / contexts
+        total["zs"] += accuracy(model, prompts, "zs") / contexts
+        total["icl"] += accuracy(model, prompts, "icl") / contexts
         for name, method in (("gd", gradient_descent), ("lcgd", layer_causal_gd)):
             for index, lr in enumerate(lrs):
                 with method(model, prompts, lr=lr).applied(model):
-                    total[name][index] += _right(model, prompts, "zs") / contexts
+                    total[name][index] += accuracy(model, prompts, "zs") / contexts
     rounded = {name: round(total[name], 4) for name in ("zs", "icl")}
     return {
         "lr": list(lrs),
@@ -37,9 +37,3 @@ def teach(
         "gd": [round(v, 4) for v in total["gd"]],
         "lcgd": [round(v, 4) for v in total["lcgd"]],
     }
-
-
-def _right(model: ICLModel, prompts: Any, setting: Any) -> float:
-    scores = capture(model, prompts, setting=setting, sites=("resid_post",)).label_scores
-    right = [int(row.argmax()) == query.label for row, query in zip(scores, prompts.queries, strict=True)]
-    return sum(right) / len(right)
