@@ -31,6 +31,9 @@ MORE: dict[str, dict[str, Any]] = {
     "Olmo3Config": {},
     "Gemma3TextConfig": {"head_dim": 8, "query_pre_attn_scalar": 8},
     "Qwen2Config": {"use_sliding_window": True, "max_window_layers": 1},
+    "MixtralConfig": {"num_local_experts": 2, "num_experts_per_tok": 1},
+    "Phi3Config": {},
+    "Exaone4Config": {"sliding_window_pattern": 2},
 }
 PREFIX = [0, *range(20, 61)]
 ROWS = [Row([5, 9, 70, 33], (3,)), Row([80], (0,)), Row([11, 12], (1,))]
@@ -57,13 +60,12 @@ def test_every_path_equals_whole_prompts(kind, tmp_path, prompts_for):
     assert 16 in model.backend.local_windows()
     sites = ("resid_post", "attn_out", "attn_scores")
     (whole,) = iter_run(model, PREFIX, ROWS, sites, path="uncached")
-    (auto,) = iter_run(model, PREFIX, ROWS, sites)
-    for site in sites:
-        a, b = auto.values[site], whole.values[site]
-        assert a.shape == b.shape
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5, equal_nan=True)
-    with pytest.raises(CaptureError, match="shorter than the prompt"):
-        list(iter_run(model, PREFIX, ROWS, sites, path="cached"))
+    for path in ("auto", "cached"):
+        (chunk,) = iter_run(model, PREFIX, ROWS, sites, path=path)
+        for site in sites:
+            a, b = chunk.values[site], whole.values[site]
+            assert a.shape == b.shape
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5, equal_nan=True)
     short = [Row(row.tokens, row.at) for row in ROWS]
     (cached,) = iter_run(model, PREFIX[:9], short, ("resid_post",), path="cached")
     (uncached,) = iter_run(model, PREFIX[:9], short, ("resid_post",), path="uncached")
@@ -79,3 +81,16 @@ def test_a_cache_that_keeps_everything_is_used(tiny_model):
     model = tiny_model("gpt_neo")
     cached, whole = (next(iter_run(model, PREFIX, ROWS, ("resid_post",), path=p)) for p in ("cached", "uncached"))
     torch.testing.assert_close(cached.values["resid_post"], whole.values["resid_post"], atol=1e-5, rtol=1e-5)
+
+
+def test_a_cache_that_forgets_is_found_out(monkeypatch, tmp_path):
+    """Keys that lie further back than the window are thrown away, as most caches of such layers do."""
+    model = make("MistralConfig", tmp_path)
+    backend = type(model.backend)
+    real = backend.prefix
+    forgetful = lambda self, tokens: [(k[:, :, -16:], v[:, :, -16:]) for k, v in real(self, tokens)]  # noqa: E731
+    monkeypatch.setattr(backend, "prefix", forgetful)
+    with pytest.raises(CaptureError, match="shorter than the prompt"):
+        list(iter_run(model, PREFIX, ROWS, ("resid_post",), path="cached"))
+    (auto,), (whole,) = (iter_run(model, PREFIX, ROWS, ("resid_post",), path=p) for p in ("auto", "uncached"))
+    torch.testing.assert_close(auto.values["resid_post"], whole.values["resid_post"], atol=1e-5, rtol=1e-5)
