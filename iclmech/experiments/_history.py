@@ -43,6 +43,17 @@ class TrainingHistory(Result):
             if row["tokens"] == row["tokens"]
         ]
 
+    def answer(self) -> list[str]:
+        """What the runs could do when they ended: learning in context, and answering without demonstrations."""
+        last = self.summary().groupby("measure")["value"]
+        ends = [f"{name.replace('_', ' ')} {low:.2f} to {high:.2f}" for name, low, high in self._ends(last)]
+        return [f"At the last check of {self.data.sizes['seed']} runs: {', '.join(ends)}."] if ends else []
+
+    @staticmethod
+    def _ends(last: Any) -> list[tuple[str, float, float]]:
+        named = ("recall", "in_weights", "prefix_matching", "copy_accuracy")
+        return [(name, last.min()[name], last.max()[name]) for name in named if name in last.groups]
+
     def summary(self) -> pd.DataFrame:
         """One row per measure: its value at the last check of each seed. Columns: `measure`, `seed`, `step`, `value`."""
         import pandas as pd
