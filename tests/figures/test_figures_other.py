@@ -117,7 +117,7 @@ def test_trajectory_draws_each_setting_from_layer_to_layer():
 def test_circuit_arrows_are_dashed_where_the_effect_may_be_zero():
     figure = figures.circuit_diagram(synthetic.circuit())
     arrows = [t for t in figure.data if t.mode == "lines"]
-    assert [a.line.dash for a in arrows] == ["solid", "solid", "solid", "dash"]
+    assert [a.line.dash for a in arrows] == ["solid", "solid", "solid", "dash", "solid", "solid", "solid"]
     assert arrows[2].line.width == max(a.line.width for a in arrows)
     lost = next(t for t in figure.data if t.name == "these edges cut")
     np.testing.assert_allclose(numbers(lost.x), [0.21, 0.08, 0.41, 0.03])
