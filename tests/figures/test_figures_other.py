@@ -118,9 +118,15 @@ def test_circuit_arrows_are_dashed_where_the_effect_may_be_zero():
     figure = figures.circuit_diagram(synthetic.circuit())
     arrows = [t for t in figure.data if t.mode == "lines"]
     assert [a.line.dash for a in arrows] == ["solid", "solid", "solid", "dash", "solid", "solid", "solid"]
-    assert arrows[2].line.width == max(a.line.width for a in arrows)
+    widths = [a.line.width for a in arrows]
+    assert widths[5] == widths[6] == max(widths)  # the wider cut of label to query, an arc to each of its ends
+    assert widths[2] == max(widths[:4])
+    arcs = [
+        len(set(np.round(np.diff(numbers(a.y)) / np.diff(numbers(a.x)), 6))) > 1 for a in arrows if np.ptp(numbers(a.x))
+    ]
+    assert arcs == [False, False, False, True, True, True]
     lost = next(t for t in figure.data if t.name == "these edges cut")
-    np.testing.assert_allclose(numbers(lost.x), [0.21, 0.08, 0.41, 0.03])
+    np.testing.assert_allclose(numbers(lost.x), [0.21, 0.08, 0.41, 0.03, 0.3, 0.5])
 
 
 def test_emergence_takes_the_most_demonstrations_of_each_task():
