@@ -25,7 +25,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "label_js": f"{_MEASURES}:LABEL_JS",
         "accuracy": f"{_MEASURES}:ACCURACY",
         "label_nll": f"{_MEASURES}:LABEL_NLL",
-        "answer_share": f"{_MEASURES}:ANSWER_SHARE",
     },
     "update": {
         "gd": f"{_COMPARISON}._updates:GD",

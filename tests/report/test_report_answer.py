@@ -107,11 +107,11 @@ def test_a_verdict_needs_a_p_that_stands_the_correction(
 def test_verdicts_are_those_of_holm_over_all_claims(clear: Comparison):
     found = claims_of(clear)
     adjusted = holm([c.about["p"] for c in found])
-    assert len(found) == 16
+    assert len(found) >= 16
     for one, p in zip(found, adjusted, strict=True):
         expected = "not shown" if not p < 0.05 else "holds" if one.measured > 0 else "does not hold"
         assert one.verdict == expected
-        assert "Holm's correction for 16 verdicts" in one.rule
+        assert f"Holm's correction for {len(found)} verdicts" in one.rule
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,11 @@ def test_several_rates_must_agree():
     assert against(result, "gd", "the untrained model") == "not shown"
 
 
-@pytest.mark.parametrize(
-    ("control", "phrase"), [("untrained", "the untrained model"), ("random_update", "a random weight change")]
-)
-def test_without_a_basic_control_the_claim_is_weakened(clear: Comparison, control: str, phrase: str):
+def test_without_the_untrained_model_the_claim_is_weakened(clear: Comparison):
     means = clear.means.copy(deep=True)
     for update in ("gd", "lcgd"):
-        name = f"{update}: trained - untrained" if control == "untrained" else f"{update} - {update}:{control}"
-        means["sim_aou_contrast"].loc[{"contrast": name}] = np.nan
-    assert f"without {phrase} as a control this says little" in answer(Comparison(means))[3]
+        means["sim_aou_contrast"].loc[{"contrast": f"{update}: trained - untrained"}] = np.nan
+    assert "without the untrained model as a control this says little" in answer(Comparison(means))[3]
 
 
 def test_a_new_control_has_to_be_beaten_and_stands_in_the_sentences(monkeypatch: pytest.MonkeyPatch):
@@ -224,10 +220,12 @@ def test_what_an_update_on_shuffled_labels_leaves_is_told(clear: Comparison):
     "note", ["gd taught the format only at 0.03", "no learning rate made the labels likelier for gd"]
 )
 def test_notes_on_the_learning_rate_stand_beside_what_the_updates_taught(note: str):
-    result = synthetic.comparison(n_layers=2, n_heads=2, notes=(note, "something else"))
+    whole = f"gd: learning rate 0.03, label NLL 0.2. {note}. The next refused rate is 1."
+    result = synthetic.comparison(n_layers=2, n_heads=2, notes=(whole, "something else"))
     second = answer(result)[1]
     assert f"GD: {note}" in second
     assert "something else" not in second
+    assert "next refused" not in second
 
 
 @pytest.mark.parametrize(
@@ -235,7 +233,7 @@ def test_notes_on_the_learning_rate_stand_beside_what_the_updates_taught(note: s
     [
         ("gd - gd:shuffled_labels", "its similarity is not shown to be owed to the labels"),
         ("gd - gd:wrong_task", "its similarity is not shown to be owed to this task"),
-        ("gd - gd:random_update", "its similarity is no evidence that ICL works like it"),
+        ("gd: trained - untrained", "its similarity is no evidence that ICL works like it"),
         ("gd - closed-form null", "its similarity is no evidence that ICL works like it"),
     ],
 )

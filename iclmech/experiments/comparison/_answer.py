@@ -120,13 +120,14 @@ def _taught(result: Comparison, claims: list[Claim], table: Rows, updates: list[
 
 
 def _rate_notes(result: Comparison, updates: list[str]) -> str:
-    """Updates whose rate was found to teach the format alone, or no rate to help."""
+    """Updates whose rate was found to teach the format alone, or no rate to help: those sentences of the notes."""
     said = []
     for note in result.notes:
-        if any(mark in note.lower() for mark in _RATE_NOTES):
-            words = note.replace(":", " ").replace(",", " ").split()
-            named = [update_short(u) for u in updates if u in words or update_short(u) in words]
-            said.append(f"{' and '.join(named)}: " * bool(named) + note.strip().rstrip("."))
+        words = note.replace(":", " ").replace(",", " ").split()
+        named = " and ".join(update_short(u) for u in updates if u in words or update_short(u) in words)
+        for sentence in note.split(". "):
+            if any(mark in sentence.lower() for mark in _RATE_NOTES):
+                said.append(f"{named}: " * bool(named) + sentence.strip().rstrip("."))
     return f" (of the learning rates it was noted: {'; '.join(dict.fromkeys(said))})" if said else ""
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ._measure import Records
 
 
+ENOUGH = 0.75
+"""With fewer of the layers and heads that the left side has, a contrast carries no claim."""
+
+
 def contrast_variables(measure: str, variables: dict[str, Any], records: Records, extent: Extent) -> dict[str, Any]:
     """Paired differences of overall means: the same seeds, queries, layers and heads on both sides."""
     plan, contrasts = extent.plan, list(extent.plan.roster.contrasts.values())
@@ -48,7 +52,7 @@ def contrast_variables(measure: str, variables: dict[str, Any], records: Records
             found = extent.intervals.of(difference, measure, difference=True, mean=mean)
             made[""][1][p, i], made["_by_seed"][1][p, :, i] = mean, by_seed
             made["_ci"][1][p, i], made["_p"][1][p, i] = (found.low, found.high), found.p
-            made["_claims"][1][p, i] = found.claims
+            made["_claims"][1][p, i] = found.claims and kept.sum() >= ENOUGH * counted(left).sum()
             if rest:
                 made["_kept"][1][p, i] = kept
     return {f"{measure}_contrast{suffix}": made_of for suffix, made_of in made.items()}

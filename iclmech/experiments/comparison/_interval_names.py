@@ -54,5 +54,5 @@ def note_of(n_seeds: int, claims: bool, bounds: Any, kept: xr.DataArray | None) 
     elif not np.isfinite(np.asarray(bounds, dtype=float)).all():
         found.append("no spread, so no interval")
     elif not claims:
-        found.append("masked unevenly: no claim")
+        found.append("too much is masked: no claim")
     return "; ".join(filter(None, (*found, left_out(kept))))

@@ -49,13 +49,6 @@ def label_nll(acts: Activations) -> Tensor:
     return -acts.target_scores
 
 
-def answer_share(acts: Activations) -> float:
-    """The share of queries that get the most frequent answer: a model that gives one word to all is biased, not learning."""
-    from iclmech.analysis import metrics
-
-    return float(metrics.answer_share(acts))
-
-
 SIM_AOU = Measure(
     "sim_aou", f"{_METRICS}:sim_aou", ("layer",), "SimAOU", "cosine", (-1, 1),
     along=f"{_METRICS}:sim_aou_direction", site="attn_out",
@@ -72,12 +65,8 @@ CHANGE_AGREEMENT = Measure(
 LABEL_JS = Measure("label_js", label_js_from_icl, (), "label divergence (JS)", "nats", (0, None))
 ACCURACY = Measure("accuracy", correct, (), "accuracy", "share of queries", (0, 1), of="setting")
 LABEL_NLL = Measure("label_nll", label_nll, (), "label NLL", "nats per token", (0, None), of="setting")
-ANSWER_SHARE = Measure(
-    "answer_share", answer_share, (), "share of the most frequent answer", "share of queries", (0, 1), of="setting"
-)
-
 COMPARED = ("sim_aou", "null_closed_form", "sim_am", "rec2ftp", "change_agreement", "label_js")
 """Measures of (zs, icl, ft), in every comparison, in the order of the dataset."""
 
-SINGLE = ("accuracy", "label_nll", "answer_share")
+SINGLE = ("accuracy", "label_nll")
 """Measures of one setting."""

@@ -32,7 +32,7 @@ class Comparison(Result):
             `m_overall_claims` (whether a verdict may rest on it), `m_overall_kept` (layers and heads in its interval) over
             layers and heads too; `m_contrast` and the same, with `m_contrast_p` against zero, (contrast, lr, ...): paired
             differences of the last, over what is valid on both sides where the masks differ.
-            For every measure of one setting (accuracy, label_nll, answer_share) the same with (setting, variant, seed, lr).
+            For every measure of one setting (accuracy, label_nll, …) the same with (setting, variant, seed, lr).
             gain, gain_ci, gain_p, gain_claims, gain_by_seed (setting, baseline, lr): accuracy of the trained model beyond
             zero-shot ("zs") and beyond the best constant answer ("constant"), paired by query; chance (seed): the accuracy
             of that answer. interval: "crossed" where all seeds have the same queries, else "nested".
