@@ -190,7 +190,7 @@ def test_a_contrast_compares_what_is_valid_on_both_sides_only() -> None:
     _, records = synthetic()
     for seed in SEEDS:
         for name in ("gd", "lcgd"):
-            values = np.where(np.arange(QUERIES) < 10, 1.0, 0.0) if name == "gd" else np.ones(QUERIES)
+            values = np.where(np.arange(QUERIES) < (10 if name == "gd" else 18), 1.0, 0.0)
             values[18 if name == "gd" else 20 :] = np.nan
             records.compared["rec2ftp"][name, "trained", seed, 0] = values
     means = gather(records, Extent(plan(), 1, LAYERS, HEADS), None, {"gd": (0.1,), "lcgd": (0.2,)})
