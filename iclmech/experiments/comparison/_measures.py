@@ -65,6 +65,7 @@ CHANGE_AGREEMENT = Measure(
 LABEL_JS = Measure("label_js", label_js_from_icl, (), "label divergence (JS)", "nats", (0, None))
 ACCURACY = Measure("accuracy", correct, (), "accuracy", "share of queries", (0, 1), of="setting")
 LABEL_NLL = Measure("label_nll", label_nll, (), "label NLL", "nats per token", (0, None), of="setting")
+
 COMPARED = ("sim_aou", "null_closed_form", "sim_am", "rec2ftp", "change_agreement", "label_js")
 """Measures of (zs, icl, ft), in every comparison, in the order of the dataset."""
 
