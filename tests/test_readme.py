@@ -22,7 +22,9 @@ def test_python_blocks_run_as_printed(
         exec(compile(block, "README.md", "exec"), scope)
     assert (tmp_path / "run.html").stat().st_size > 10_000
     assert (tmp_path / "similarity.html").is_file()
-    assert "sim_aou" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "SimAOU" in out
+    assert "learns in context" in out
 
 
 def test_links_and_pictures_are_there():

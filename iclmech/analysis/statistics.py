@@ -17,6 +17,7 @@ from ._equal_displacement import (
     at_equal_displacement as at_equal_displacement,
 )
 from ._two_way import (
+    SEEDS_FOR_CLAIMS as SEEDS_FOR_CLAIMS,
     Estimate as Estimate,
     paired_difference as paired_difference,
     two_way_interval as two_way_interval,

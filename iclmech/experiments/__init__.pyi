@@ -16,6 +16,7 @@ from ._published import Published as Published, published as published
 from ._request import ExperimentError as ExperimentError, ModelTaskRequest as ModelTaskRequest, Request as Request
 from .comparison._compare import compare as compare
 from .comparison._control import Control as Control, Trial as Trial
+from .comparison._interval_names import interval_name as interval_name
 from .comparison._plan import CompareError as CompareError
 from .comparison._request import CompareRequest as CompareRequest
 from .comparison._result import Comparison as Comparison

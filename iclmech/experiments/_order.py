@@ -10,14 +10,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from iclmech._base import Claim, Result, by_interval, provenance, track
+from iclmech._base import Claim, Result, provenance, track
 from iclmech.analysis import metrics
+from iclmech.analysis.statistics import two_way_interval
 from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
 
 from ._experiment import Given
-from ._labelled import add_interval
+from ._order_answer import answer_of, claims_of
 from ._order_request import ORDER, OrderRequest
 from ._request import ExperimentError, seeds_of
 from .comparison._plan import rates_of, spell_rates, updates_of
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TOP = 10
+_SHARES = ("accuracy", "vocabulary_accuracy", "token_overlap", "same_prediction")
+_LIMITS = {
+    **dict.fromkeys(_SHARES, (0.0, 1.0)),
+    **dict.fromkeys(("label_js", "vocabulary_kl", "sensitivity_labels", "sensitivity_vocabulary"), (0.0, np.inf)),
+}
 Runs = dict[str, list[Activations]]
 
 
@@ -33,12 +39,13 @@ class OrderSensitivity(Result):
     """How predictions agree between settings, and how much they hang on the order of the demonstrations.
 
     Attributes:
-        data: an `xarray.Dataset`; `m_ci` (..., bound) is the interval of `m` over seeds and queries.
+        data: an `xarray.Dataset`; `m_ci` (..., bound) is the two-way interval of `m` over seeds and queries.
             *By setting* (zs, icl, ft:<update>): accuracy, vocabulary_accuracy (the label's first token is the most probable of
             all), sensitivity_labels, sensitivity_vocabulary: the standard deviation over orders of p(token), summed over the
             label words or the vocabulary.
-            *By pair* (icl~icl:reordered is the ceiling; icl~zs; icl~ft:<update>): token_overlap of the top 10, label_js,
-            vocabulary_kl (nats, of ICL from the other), same_prediction.
+            *By pair* (icl~icl:reordered is ICL in another order; icl~zs; icl~ft:<update>): token_overlap of the top 10,
+            label_js, vocabulary_kl (nats, of ICL from the other), same_prediction, and lead, lead_p, lead_claims: how much more
+            often ICL agrees with itself in another order than in this pair, paired by query.
     """
 
     kind = "order"
@@ -48,7 +55,7 @@ class OrderSensitivity(Result):
         import pandas as pd
 
         rows = []
-        for name in (str(n) for n in self.data.data_vars if not str(n).endswith("_ci")):
+        for name in (str(n) for n in self.data.data_vars if not str(n).endswith(("_ci", "_p", "_claims"))):
             axis = str(self.data[name].dims[0])
             for at in self.data[axis].values:
                 low, high = self.data[f"{name}_ci"].sel({axis: at}).values
@@ -64,20 +71,12 @@ class OrderSensitivity(Result):
         return pd.DataFrame(rows, columns=["measure", "name", "mean", "low", "high"])
 
     def judged(self) -> list[Claim]:
-        """Whether in-context predictions agree between orders more than an update's do with them."""
-        found = []
-        pairs = [str(p) for p in self.data["pair"].values] if "pair" in self.data.coords else []
-        for pair in pairs[1:]:
-            mean, ci = (self.data[f"same_prediction{s}"] for s in ("", "_ci"))
-            own, other = (float(mean.sel(pair=p)) for p in (pairs[0], pair))
-            low, high = (
-                float(ci.sel(pair=pairs[0], bound=a) - ci.sel(pair=pair, bound=b))
-                for a, b in (("low", "high"), ("high", "low"))
-            )
-            claim = f"ICL agrees with itself in another order more often than with {pair.partition('~')[2]}"
-            rule = "the two intervals do not overlap"
-            found.append(Claim(claim, own - other, low, high, pair.partition("~")[2], rule, by_interval(low, high)))
-        return found
+        """Whether in-context predictions agree between orders more than an update's do with them, p by Holm's correction."""
+        return claims_of(self.data)
+
+    def answer(self) -> list[str]:
+        """How often ICL agrees with itself in another order, and with everything else; each verdict by the claims."""
+        return answer_of(self.data)
 
     def __repr__(self) -> str:
         found = {str(s): float(self.data["sensitivity_labels"].sel(setting=s)) for s in self.data["setting"].values}
@@ -113,7 +112,8 @@ def order_sensitivity(
             steps.
         lr: learning rate, or one for each update.
         loss, parameters, separator: as in `compare`.
-        n_boot, level: resamples and level of the intervals.
+        level: of the intervals.
+        n_boot: of no effect any more; intervals are two-way, not resampled.
         progress: show a bar on standard error.
 
     Returns:
@@ -242,5 +242,12 @@ def _dataset(collected: dict[str, dict[str, list[Tensor]]], request: OrderReques
         axis = "pair" if any("~" in at for at in by) else "setting"
         values = np.stack([torch.stack(found).double().numpy() for found in by.values()], axis=-1)  # [seed, query, at]
         data.coords[axis] = list(by)
-        add_interval(data, name, (axis,), values, n_boot=request.n_boot, level=request.level, crossed=True)
+        found = two_way_interval(values, level=request.level, limits=_LIMITS.get(name))
+        data[name] = ((axis,), values.mean(axis=(0, 1)))
+        data[f"{name}_ci"] = ((axis, "bound"), np.stack([found.low, found.high], axis=-1))
+        if name == "same_prediction":
+            lead = two_way_interval(values[..., :1] - values, level=request.level, limits=(-1.0, 1.0))
+            data["lead"] = ((axis,), lead.mean)
+            data["lead_ci"] = ((axis, "bound"), np.stack([lead.low, lead.high], axis=-1))
+            data["lead_p"], data["lead_claims"] = ((axis,), lead.p), ((axis,), lead.claims.astype(np.int8))
     return data

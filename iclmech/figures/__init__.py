@@ -14,6 +14,7 @@ from ._by_kind import (
     induction_figures as induction_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
+from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence
 from ._heads import head_map as head_map
 from ._lens import logit_lens as logit_lens

@@ -23,13 +23,14 @@ def accuracy_by_setting(
 ) -> go.Figure:
     """One line per setting: the mean with its interval for the trained (filled) and the untrained model (open).
 
-    Small grey dots are single seeds. The dashed line is chance.
+    Small grey dots are single seeds. Dashed: the best constant answer. Dotted: zero-shot and ICL of the trained model, to
+    read gains from.
 
     Args:
         result: a `Comparison`, or its dataset.
         measure: any measure of one setting: "accuracy", "label_nll".
         lr: position on the learning-rate grid.
-        chance: accuracy by guessing; by default 1 / number of label words, where they are known.
+        chance: accuracy that takes no learning; by default that of the best constant answer.
         theme: "light" or "dark".
 
     Raises:
@@ -55,14 +56,43 @@ def accuracy_by_setting(
     unit = measure_unit(measure)
     figure.update_xaxes(title=f"{measure_name(measure)} ({unit})" if unit else measure_name(measure))
     if measure == "accuracy":
-        figure.update_xaxes(range=[-0.02, 1.02])
-    level = chance if chance is not None else read.chance(data)
-    if np.isfinite(level) and measure == "accuracy":
-        figure.add_vline(x=level, line={"color": GREY, "dash": "dash", "width": 1}, annotation={
-            "text": "chance", "font": {"size": 11, "color": GREY}, "yanchor": "bottom", "y": 1, "xanchor": "left"})  # fmt: skip
+        _references(figure, data, lr, chance)
     name = measure_name(measure)
-    about = f"Mean and 95 % interval; small dots are seeds. {read.sample(data)}"
+    about = f"Mean and {read.interval(data)}; small dots are seeds. {read.sample(data)}"
     return finish(figure, title=f"{name[:1].upper()}{name[1:]} by setting", about=about, theme=theme, legend_rows=2)
+
+
+def _references(figure: go.Figure, data: xr.Dataset, lr: int, chance: float | int | None) -> None:
+    """Lines at the best constant answer, zero-shot and ICL; the axis from below the least of what is drawn, within 0 to 1."""
+    level, called = (chance, "chance") if chance is not None else read.chance(data)
+    lines = [(float(level), called, GREY, "dash")]
+    for setting in ("zs", "icl"):
+        band = read.overall(data, "accuracy", lr, setting=setting, variant="trained")
+        if band is not None and not band.empty:
+            lines.append((float(band.mean), "", setting_colour(Entry(setting), ()), "dot"))
+    for x, text, colour, dash in lines:
+        if np.isfinite(x):
+            label = {
+                "text": text,
+                "font": {"size": 11, "color": colour},
+                "yanchor": "bottom",
+                "y": 1,
+                "xanchor": "left",
+            }
+            named: Any = {"annotation": label} if text else {}
+            figure.add_vline(x=x, line={"color": colour, "dash": dash, "width": 1}, layer="below", **named)
+    least = [float(x) for x, *_ in lines if np.isfinite(x)]
+    traces: Any = figure.data
+    for trace in traces:
+        x = np.asarray(trace.x, dtype=float)
+        below = getattr(trace.error_x, "arrayminus", None)
+        least += [
+            float(v)
+            for v in np.ravel(x if below is None else x - np.nan_to_num(np.asarray(below, dtype=float)))
+            if np.isfinite(v)
+        ]
+    start = max(0.0, np.floor(10 * min(least, default=0.0)) / 10)
+    figure.update_xaxes(range=[start - 0.02, 1.02])
 
 
 def _known(data: xr.Dataset, measure: str, lr: int, setting: str) -> bool:
@@ -110,7 +140,7 @@ def _draw(figure: go.Figure, data: xr.Dataset, measure: str, lr: int, variant: s
         low.append(m - lo)
         high.append(hi - m)
         colours.append(setting_colour(roster.settings.get(setting, Entry(setting)), read.updates(data)))
-        interval = f" [{lo:.3f}, {hi:.3f}]" if np.isfinite(lo) else ""
+        interval = f" [{lo:.3f}, {hi:.3f}]<br>{read.interval(data)}" if np.isfinite(lo) else ""
         texts.append(f"{setting_name(setting, roster)}, {variant} model: {m:.3f}{interval}")
         seeds += [
             (v, y + shift) for v in read.by_seed(data, measure, lr, setting=setting, variant=variant) if np.isfinite(v)

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from ._accuracy import accuracy_by_setting
 from ._circuit_diagram import circuit_diagram
+from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._heads import head_map
 from ._rates import learning_rate_curve
@@ -20,13 +21,15 @@ Figures = dict[str, go.Figure]
 
 
 def comparison_figures(result: Comparison) -> Figures:
-    """Similarity, accuracy, heads, and learning rates where there is more than one."""
+    """Similarity, accuracy, heads; displacement where it was measured, and learning rates where there is more than one."""
     data = result.means
     found = {
         "similarity": similarity_by_layer(result),
         "accuracy": accuracy_by_setting(result),
         "heads": head_map(result),
     }
+    if "displacement_overall" in data and not bool(data["displacement_overall"].isnull().all()):
+        found["displacement"] = similarity_by_displacement(result)
     if "rate_accuracy" in data or data.sizes.get("lr", 1) > 1:
         found["rates"] = learning_rate_curve(result)
     return found

@@ -76,8 +76,9 @@ def head_map(
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(n_layers, 14), showgrid=False, zeroline=False)
     figure.update_xaxes(title="head", dtick=_tick(n_heads, 16), showgrid=False, zeroline=False)
     what = f"{masked:,} of {n_layers * n_heads * len(wanted):,} cells masked" if masked else "no cell masked"
+    named = f" Hovering shows the {read.interval(data)}." if f"{measure}_pooled_ci" in data else ""
     about = (
-        f"Mean over queries and seeds; {what}. {read.sample(data)}"
+        f"Mean over queries and seeds; {what}.{named} {read.sample(data)}"
         if read.sample(data)
         else f"{what[0].upper()}{what[1:]}."
     )

@@ -123,7 +123,7 @@ def _grid(data: xr.Dataset, measure: str, x: X, theme: Theme) -> go.Figure:
     figure.update_yaxes(title=f"{measure_label(measure)},<br>mean over layers", row=1, col=1)
     figure.update_yaxes(title="accuracy<br>(share of queries)", range=[0, 1.02], row=2, col=1)
     _axis(figure, x, 2)
-    about = "Solid: trained model; dashed: untrained. Bars: 95 % intervals. " + read.sample(data)
+    about = f"Solid: trained model; dashed: untrained. Bars: {read.interval(data)}. {read.sample(data)}"
     return finish(
         figure, title=f"{measure_label(measure)} over learning rates", about=about, theme=theme, legend_rows=3
     )

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from iclmech._base import ICLMechError, from_ascii_json
-from iclmech.experiments import Roster
+from iclmech.experiments import Roster, interval_name
 
 
 class Band(NamedTuple):
@@ -80,10 +80,20 @@ def origin(data: xr.Dataset) -> dict[str, Any]:
     return from_ascii_json(str(data.attrs["provenance"])) if "provenance" in data.attrs else {}
 
 
-def chance(data: xr.Dataset) -> float:
-    """Accuracy by guessing among the label words; NaN where they are not known."""
+def chance(data: xr.Dataset) -> tuple[float, str]:
+    """(accuracy that takes no learning, what it is): of the best constant answer; of guessing in files that do not hold it.
+
+    NaN where neither is known.
+    """
+    if "chance" in data and not bool(data["chance"].isnull().all()):
+        return float(data["chance"].mean()), "best constant answer"
     words = origin(data).get("task", {}).get("label_words") or ()
-    return 1 / len(words) if len(words) > 1 else float("nan")
+    return (1 / len(words) if len(words) > 1 else float("nan")), "guessing"
+
+
+def interval(data: xr.Dataset) -> str:
+    """What the intervals of a comparison are: "95 % two-way interval over seeds and queries, uncorrected"."""
+    return interval_name(data)
 
 
 def pooled(data: xr.Dataset, measure: str, lr: int, **at: str) -> Band | None:

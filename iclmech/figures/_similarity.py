@@ -30,9 +30,10 @@ def similarity_by_layer(
 ) -> go.Figure:
     """A measure over layers: one panel per update, with its controls, intervals and the null that is not zero.
 
-    Thick line: the update on the trained model. Band: 95 % interval of the mean (bootstrap over seeds, then queries).
-    Dashed: the same on the untrained model. Other lines: controls; the grey area ends at the closed-form null, the value
-    that isotropic noise of the measured size would give. Gaps: masked (a shift without length has no direction).
+    Thick line: the update on the trained model. Bands: intervals of the means, two-way over seeds and queries, of every
+    line. Dashed: the same on the untrained model. Other lines: controls; the grey area ends at the closed-form null, the
+    value that isotropic noise of the measured size would give, which is no lower bound. Gaps: masked (a shift without length
+    has no direction).
 
     Args:
         result: a `Comparison`, or its dataset.
@@ -72,7 +73,7 @@ def similarity_by_layer(
     figure.update_xaxes(dtick=_tick(data.sizes.get("layer", 1)))
     traces: Any = figure.data
     gaps = any(np.isnan(np.asarray(t.y, dtype=float)).any() for t in traces if t.mode == "lines+markers")
-    about = f"Mean and 95 % interval. {read.sample(data)}{' Gaps are masked.' if gaps else ''}"
+    about = f"Mean and {read.interval(data)}. {read.sample(data)}{' Gaps are masked.' if gaps else ''}"
     figure.update_layout(hovermode="x unified" if len(shown) < 6 else "closest")
     return finish(
         figure,
@@ -128,10 +129,10 @@ def _draw(
     colour, dash = (update_colour(key, names), "solid") if main else control_style(key)
     layers = data["layer"].values
     name = update_name(key) if main else _title(key)
-    if not np.isnan(band.low).all() and (main or variant != "trained"):
+    if not np.isnan(band.low).all():
         for x, low, high in _runs(layers, band):
             figure.add_scatter(
-                x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=translucent(colour, 0.2 if main else 0.12),
+                x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=translucent(colour, 0.2 if main else 0.1),
                 line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False, legendgroup=key, row=row, col=1,
             )  # fmt: skip
     half = [f"{m:.3f} [{lo:.3f}, {hi:.3f}]" if np.isfinite(lo) else f"{m:.3f}" for m, lo, hi in zip(*band, strict=True)]

@@ -36,4 +36,4 @@ def shortened(text: str, n: int = 28) -> str:
 
 def lines(text: str, width: int = 56) -> str:
     """A trusted text broken into lines that fit a figure 400 px wide."""
-    return "<br>".join(textwrap.wrap(text, width, break_long_words=True)) or ""
+    return "<br>".join(textwrap.wrap(text, width, break_long_words=True, break_on_hyphens=False)) or ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclmech.experiments import comparison_title, contrast_title, setting_title
+from iclmech.experiments import comparison_title, contrast_title, interval_name, setting_title
 from iclmech.figures import measure_name
 
 from ._escape import shown
@@ -23,7 +23,7 @@ _TITLES = {
 
 
 def tables(result: Comparison) -> list[Table]:
-    """One table per kind of number, every measure below one another; each number has two intervals."""
+    """One table per kind of number, every measure below one another; each number has its interval and the spread over seeds."""
     summary: list[dict[str, Any]] = result.summary().to_dict("records")
     several = result.means.sizes.get("lr", 1) > 1
     names = {
@@ -32,10 +32,32 @@ def tables(result: Comparison) -> list[Table]:
         "contrast": {n: contrast_title(c) for n, c in result.roster.contrasts.items()},
     }
     return [
-        Table(title, _head(kind, several), [_row(r, kind, several, names[kind]) for r in part])
-        for kind, title in _TITLES.items()
-        if (part := [r for r in summary if r["kind"] == kind and _shown(r)])
+        _claims(result),
+        *(
+            Table(
+                title,
+                _head(kind, several, interval_name(result.means)),
+                [_row(r, kind, several, names[kind]) for r in part],
+            )
+            for kind, title in _TITLES.items()
+            if (part := [r for r in summary if r["kind"] == kind and _shown(r)])
+        ),
     ]
+
+
+def _claims(result: Comparison) -> Table:
+    """Every claim of the family that the correction is for, with what it was judged by."""
+    head = ["claim", "verdict", "measured", interval_name(result.means), "against", "p", "p after correction"]
+    rows = [
+        [shown(c.claim), c.verdict, _number(c.measured), _interval(c.low, c.high), shown(c.control), _p(c.about["p"]),
+         _p(c.about["p_adjusted"])]
+        for c in result.judged()
+    ]  # fmt: skip
+    return Table("Claims", head, rows)
+
+
+def _p(p: float) -> str:
+    return "–" if not np.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _shown(row: dict[str, Any]) -> bool:
@@ -43,21 +65,22 @@ def _shown(row: dict[str, Any]) -> bool:
     return bool(np.isfinite(row["mean"]) or row["masked"] > 0)
 
 
-def _head(kind: str, several: bool) -> list[str]:
+def _head(kind: str, several: bool, interval: str) -> list[str]:
     what = {"setting": "setting", "comparison": "comparison", "contrast": "difference"}[kind]
     model = [] if kind == "contrast" else ["model"]
     rate = ["learning rate"] if several else []
-    masked = [] if kind == "contrast" else ["masked"]
+    last = ["p, uncorrected"] if kind == "contrast" else ["masked"]
     return [
         "measure",
         what,
         *model,
         *rate,
         "mean",
-        "95 % over seeds and queries",
-        "95 % over seeds alone",
+        interval,
+        "standard deviation over seeds",
         "seeds",
-        *masked,
+        *last,
+        "note",
     ]
 
 
@@ -68,10 +91,11 @@ def _row(row: dict[str, Any], kind: str, several: bool, names: dict[str, str]) -
     cells += [
         _number(row["mean"]),
         _interval(row["low"], row["high"]),
-        _interval(row["seed_low"], row["seed_high"]),
+        _number(row["seed_sd"]),
         str(row["n_seeds"]),
     ]
-    return cells if kind == "contrast" else [*cells, f"{row['masked']:.0%}" if np.isfinite(row["masked"]) else "–"]
+    last = _p(row["p"]) if kind == "contrast" else f"{row['masked']:.0%}" if np.isfinite(row["masked"]) else "–"
+    return [*cells, last, row["note"]]
 
 
 def _number(x: float) -> str:

@@ -14,7 +14,7 @@ from iclmech.experiments import Circuit, CircuitError, inference_circuit
 from iclmech.experiments._inference_circuit._cuts import CutRuns, joined_clusters
 from iclmech.experiments._inference_circuit._dataset import build_dataset
 from iclmech.experiments._inference_circuit._plan import ARMS, EDGES, CircuitPlan, windows_of
-from iclmech.experiments._inference_circuit._request import CircuitRequest
+from iclmech.experiments._inference_circuit._request import BYPASSES, CircuitRequest
 from iclmech.models import load_model
 from iclmech.tasks import Task, build_prompts, load_task
 
@@ -173,6 +173,17 @@ def test_a_way_around_is_named() -> None:
     assert "way around: y->x_q+s_q was not cut" in reason
 
 
+def test_a_step_that_a_wider_cut_alone_stops_holds_by_another_way() -> None:
+    wide = ["y->x_q+s_q", "s->y", "y->s_q", "x_q->s_q"]
+    data = planted(0.5, 1.0, {"x->s": (0.6, 1.0, 0.95)}).data.assign_coords(edge=wide)
+    result = Circuit(data, provenance={"model": {"name": "m"}, "task": {"name": "t"}, "k_kept": 4})
+    found = verdicts(result)
+    assert (found["y->s_q"], found["y->x_q+s_q"]) == ("no effect", "holds")
+    assert found["3 retrieval and copy"] == "holds, but not through this edge alone"
+    assert found["2 semantics merge"] == "no effect"
+    assert "(cutting y->x_q+s_q costs accuracy)" in result.answer()[1]
+
+
 def test_joined_clusters() -> None:
     joined = joined_clusters([np.ones((2, 3)), np.zeros((1, 2))])
     assert joined.shape == (3, 3)
@@ -206,7 +217,8 @@ def test_icl_mini_runs() -> None:
     result = inference_circuit(
         load_model("icl-mini"), load_task("mini/sentiment"), **SMALL, windows=[(0, 3)], untrained=False
     )
-    assert len(result.summary()) == 3 + 4 * 3
+    assert len(result.summary()) == 3 + 6 * 3  # four edges of the paper, two wider cuts
+    assert list(result.data.edge.values) == [*EDGES, *BYPASSES]
 
 
 def test_the_window_is_chosen_on_held_out_queries_by_the_loss(tiny_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from iclmech import ICLMechError
 from iclmech._base import FileError, to_ascii_json
@@ -131,12 +132,137 @@ def test_pooled_and_overall_means_are_over_seeds_and_layers(result: Comparison) 
 def test_contrasts_are_paired(result: Comparison) -> None:
     contrast = result.means.sim_aou_contrast.sel(contrast="lcgd - gd", lr=0)
     assert float(contrast) == pytest.approx(-0.5)
-    low, high = result.means.sim_aou_contrast_ci.sel(contrast="lcgd - gd", lr=0).values
-    assert high - low < 1e-9  # the queries' own spread cancels
+    bounds = result.means.sim_aou_contrast_ci.sel(contrast="lcgd - gd", lr=0).values
+    assert np.isnan(bounds).all()  # the queries' own spread cancels, and no spread is no interval
     null = result.means.sim_aou_contrast.sel(contrast="gd - closed-form null", lr=0)
     gd = result.means.sim_aou_overall.sel(comparison="gd", variant="trained", lr=0)
     assert float(null) == pytest.approx(float(gd) - 0.25)
     assert "gd: trained - untrained" in result.means.contrast.values
+
+
+def two_way(table: np.ndarray, null: float = 0.0) -> tuple[float, float, float]:
+    """(low, high, p) of a full table by the textbook's mean squares."""
+    n_seeds, n_queries = table.shape
+    rows, columns, mean = table.mean(1), table.mean(0), table.mean()
+    ms_s = n_queries * ((rows - mean) ** 2).sum() / (n_seeds - 1)
+    ms_q = n_seeds * ((columns - mean) ** 2).sum() / (n_queries - 1)
+    free = (n_seeds - 1) * (n_queries - 1)
+    ms_e = ((table - rows[:, None] - columns[None] + mean) ** 2).sum() / free
+    total = ms_s + ms_q - ms_e
+    df = total**2 / (ms_s**2 / (n_seeds - 1) + ms_q**2 / (n_queries - 1) + ms_e**2 / free)
+    if total < max(ms_s, ms_q):
+        total, df = max((ms_s, n_seeds - 1), (ms_q, n_queries - 1))
+    se = np.sqrt(total / table.size)
+    half = stats.t.ppf(0.975, max(df, 1)) * se
+    return mean - half, mean + half, 2 * stats.t.sf(abs(mean - null) / se, max(df, 1))
+
+
+def test_intervals_are_the_two_way_ones_of_layer_means(result: Comparison) -> None:
+    _, records = synthetic()
+    cells = records.compared["sim_aou"]
+    left, right = (
+        np.stack([cells[name, "trained", s, lr] for s in SEEDS]).mean(-1)
+        for name, lr in (("gd", 0), ("icl:reordered", None))
+    )
+    low, high, _ = two_way(left)
+    at = {"comparison": "gd", "variant": "trained", "lr": 0}
+    np.testing.assert_allclose(result.means.sim_aou_overall_ci.sel(at), [low, high])
+    low, high, p = two_way(left - right)
+    at = {"contrast": "gd - icl:reordered", "lr": 0}
+    np.testing.assert_allclose(result.means.sim_aou_contrast_ci.sel(at), np.clip([low, high], -2, 2))
+    assert float(result.means.sim_aou_contrast_p.sel(at)) == pytest.approx(p)
+    layer = np.stack([cells["gd", "trained", s, 0] for s in SEEDS])[..., 1]
+    at = {"comparison": "gd", "variant": "trained", "lr": 0, "layer": 1}
+    np.testing.assert_allclose(result.means.sim_aou_pooled_ci.sel(at), two_way(layer)[:2])
+
+
+def test_layers_with_few_values_are_left_out_of_the_interval_and_named(result: Comparison) -> None:
+    """Of SimAM, layer 0 lacks a quarter of its queries and head 1 of layer 1 all."""
+    at = {"comparison": "gd", "variant": "trained", "lr": 0}
+    assert result.means.sim_am_overall_kept.sel(at).values.tolist() == [[0, 0], [1, 0], [1, 1]]
+    row = result.summary(["sim_am"]).query("name == 'gd' and variant == 'trained'").iloc[0]
+    assert row.note == "fewer than 3 seeds carry no claim; left out: layer 0, layer 1 head 1"
+    assert not row.claims
+
+
+def test_a_contrast_compares_what_is_valid_on_both_sides_only() -> None:
+    """LCGD answers two queries that GD has no value for; the difference is over the others."""
+    _, records = synthetic()
+    for seed in SEEDS:
+        for name in ("gd", "lcgd"):
+            values = np.where(np.arange(QUERIES) < (10 if name == "gd" else 18), 1.0, 0.0)
+            values[18 if name == "gd" else 20 :] = np.nan
+            records.compared["rec2ftp"][name, "trained", seed, 0] = values
+    means = gather(records, Extent(plan(), 1, LAYERS, HEADS), None, {"gd": (0.1,), "lcgd": (0.2,)})
+    assert float(means.rec2ftp_contrast.sel(contrast="lcgd - gd", lr=0)) == pytest.approx(8 / 18)
+    assert float(means.rec2ftp_overall.sel(comparison="gd", variant="trained", lr=0)) == pytest.approx(10 / 18)
+
+
+def test_answers_that_are_all_right_are_no_certainty() -> None:
+    _, records = synthetic()
+    for seed in SEEDS:
+        records.single["accuracy"]["icl", "trained", seed, None] = np.ones(QUERIES)
+    means = gather(records, Extent(plan(), 1, LAYERS, HEADS), None, {"gd": (0.1,), "lcgd": (0.2,)})
+    low, high = means.accuracy_overall_ci.sel(setting="icl", variant="trained", lr=0).values
+    assert 0.7 < low < 0.95
+    assert high == 1
+
+
+class Asked:
+    """Prompts as far as `gather` looks at them."""
+
+    def __init__(self, labels: list[int | None], text: int = 0) -> None:
+        context = type("C", (), {"label_tokens": [[1], [2], [3]]})()
+        self.contexts = [context]
+        self.queries = [
+            type("Q", (), {"tokens": [text, i], "label": y, "target_tokens": None, "context": 0, "index": i})()
+            for i, y in enumerate(labels)
+        ]
+
+
+def test_gains_are_beyond_zero_shot_and_beyond_the_best_constant_answer() -> None:
+    _, records = synthetic()
+    gold = [0] * 9 + [1] * 6 + [2] * 4 + [None]
+    rates = {"gd": (0.1,), "lcgd": (0.2,)}
+    for cell, values in records.single["accuracy"].items():
+        records.single["accuracy"][cell] = np.where(np.arange(QUERIES) == 19, np.nan, values)
+    same = {seed: Asked(gold) for seed in SEEDS}
+    means = gather(records, Extent(plan(), 1, LAYERS, HEADS), None, rates, same)
+    np.testing.assert_allclose(means.chance, 9 / 19)
+    icl, zs = (
+        np.stack([records.single["accuracy"][s, "trained", seed, None] for seed in SEEDS])[:, :19]
+        for s in ("icl", "zs")
+    )
+    right = np.array([float(y == 0) for y in gold[:19]])
+    for baseline, beside in (("zs", zs), ("constant", right)):
+        at = {"setting": "icl", "baseline": baseline, "lr": 0}
+        assert float(means.gain.sel(at)) == pytest.approx((icl - beside).mean())
+        padded = np.concatenate([icl - beside, np.tile([1.0, -1.0], (2, 1))], axis=1)
+        low, high, p = two_way(padded)
+        np.testing.assert_allclose(means.gain_ci.sel(at), [max(low, -1), min(high, 1)])
+        assert float(means.gain_p.sel(at)) == pytest.approx(p)
+    assert str(means.interval.values) == "crossed"
+    rows = Comparison(means.assign_attrs(n_queries=QUERIES)).summary(["accuracy"])
+    assert {"icl - zs", "icl - best constant answer", "ft:gd - zs"} <= set(rows[rows.kind == "contrast"].name)
+
+
+def test_queries_drawn_anew_are_nested_and_leave_students_interval_over_seeds() -> None:
+    _, records = synthetic()
+    other = {seed: Asked([0, 1] * 10, text=seed) for seed in SEEDS}
+    means = gather(records, Extent(plan(), 1, LAYERS, HEADS), None, {"gd": (0.1,), "lcgd": (0.2,)}, other)
+    assert str(means.interval.values) == "nested"
+    seeds = means.sim_aou_overall_by_seed.sel(comparison="gd", variant="trained", lr=0).values
+    half = stats.t.ppf(0.975, 1) * seeds.std(ddof=1) / np.sqrt(2)
+    low, high = means.sim_aou_overall_ci.sel(comparison="gd", variant="trained", lr=0).values
+    expected = np.clip([seeds.mean() - half, seeds.mean() + half], -1, 1)
+    np.testing.assert_allclose([low, high], expected)
+
+
+def test_every_row_says_which_interval_it_has(result: Comparison) -> None:
+    assert set(result.summary().interval) == {"95\u00a0% two-way interval over seeds and queries, uncorrected"}
+    assert all("two-way interval over seeds and queries" in title for title in result.tables())
+    older = Comparison(result.means.drop_vars("interval"))
+    assert set(older.summary().interval) == {"95\u00a0% bootstrap interval over seeds, then queries, uncorrected"}
 
 
 def test_summary(result: Comparison) -> None:

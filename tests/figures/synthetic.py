@@ -206,16 +206,26 @@ def lens(n_layers: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
 
 def circuit() -> xr.Dataset:
     """The variables of an inference circuit that its diagram draws."""
-    edges, arms = ["x->s", "s->y", "y->s_q", "x_q->s_q"], ["cut", "random", "mass"]
-    lost = np.array([[0.21, 0.02, 0.05], [0.08, 0.03, 0.02], [0.41, 0.01, 0.1], [0.03, 0.02, 0.02]])
+    edges = ["x->s", "s->y", "y->s_q", "x_q->s_q", "x+s->y", "y->x_q+s_q"]
+    arms = ["cut", "random", "mass"]
+    lost = np.array(
+        [
+            [0.21, 0.02, 0.05],
+            [0.08, 0.03, 0.02],
+            [0.41, 0.01, 0.1],
+            [0.03, 0.02, 0.02],
+            [0.3, 0.02, 0.1],
+            [0.5, 0.03, 0.2],
+        ]
+    )
     excess = lost[:, :1] - lost[:, 1:]
     half = 0.04
     return xr.Dataset(
         {
             "lost": (("edge", "arm"), lost), "lost_ci": (("edge", "arm", "bound"), np.stack([lost - half, lost + half], -1)),
             "excess": (("edge", "control"), excess), "excess_ci": (("edge", "control", "bound"), np.stack([excess - half, excess + half], -1)),
-            "mass_cut": (("edge", "arm"), np.array([[0.31, 0.02, 0.3], [0.55, 0.02, 0.5], [0.62, 0.05, 0.41], [0.2, 0.03, 0.2]])),
-            "window_first": ("edge", [0, 0, 2, 0]), "window_last": ("edge", [1, 1, 3, 0]),
+            "mass_cut": (("edge", "arm"), np.array([[0.31, 0.02, 0.3], [0.55, 0.02, 0.5], [0.62, 0.05, 0.41], [0.2, 0.03, 0.2], [0.5, 0.03, 0.4], [0.7, 0.05, 0.5]])),
+            "window_first": ("edge", [0, 0, 2, 0, 0, 2]), "window_last": ("edge", [1, 1, 3, 0, 1, 3]),
         },
         {"edge": edges, "arm": arms, "control": arms[1:], "bound": ["low", "high"]},
     )  # fmt: skip

@@ -48,7 +48,7 @@ def test_similarity_draws_the_pooled_means_of_both_updates(result: Comparison):
 def test_similarity_shows_every_control_in_every_panel(result: Comparison):
     figure = figures.similarity_by_layer(result)
     for name in ("untrained model", "random weight change", "shuffled labels", "another task", "random direction",
-                 "ICL, reordered (ceiling)", "null of isotropic noise"):  # fmt: skip
+                 "ICL, another order", "null of isotropic noise"):  # fmt: skip
         assert {t.yaxis for t in traces(figure, name)} == {"y", "y2"}, name
     (_, lower) = traces(figure, "untrained model")
     expected = result.means["sim_aou_pooled"].sel(comparison="lcgd", variant="untrained", lr=0)
@@ -178,3 +178,69 @@ def test_figures_leave_the_result_alone(result: Comparison):
     ):
         draw(result)
     xr.testing.assert_identical(before, result.means)
+
+
+def displaced(result: Comparison) -> Comparison:
+    """The same result with displacements: random changes move less, untrained models further; the null is √d times .3."""
+    means = result.means
+    size = {"gd": 0.1, "lcgd": 0.2, "gd:random_update": 0.01}
+    moved = xr.zeros_like(means["sim_aou_overall"]) * np.nan
+    for name, d in size.items():
+        for i in range(means.sizes["lr"]):
+            moved.loc[{"comparison": name, "lr": i}] = d * (i + 1)
+    moved.loc[{"variant": "untrained"}] = 2 * moved.sel(variant="trained")
+    bounds = xr.concat([moved, moved], "bound").transpose(*moved.dims, "bound")
+    return Comparison(
+        means.assign(
+            displacement_overall=moved, displacement_overall_ci=bounds, null_closed_form_overall=0.3 * np.sqrt(moved)
+        )
+    )
+
+
+def test_similarity_stands_over_displacement_beside_the_null(grid: Comparison):
+    result = displaced(grid)
+    figure = figures.similarity_by_displacement(result)
+    assert "displacement" in figures.comparison_figures(result)
+    assert "displacement" not in figures.comparison_figures(grid)
+    (line,) = traces(figure, "GD")
+    np.testing.assert_allclose(numbers(line.x), [0.1, 0.2, 0.3])
+    expected = grid.means["sim_aou_overall"].sel(comparison="gd", variant="trained").values
+    np.testing.assert_allclose(numbers(line.y), expected)
+    ci = grid.means["sim_aou_overall_ci"].sel(comparison="gd", variant="trained", bound="high").values
+    np.testing.assert_allclose(numbers(line.error_y.array), ci - expected)
+    (untrained,) = traces(figure, "GD, untrained model")
+    np.testing.assert_allclose(numbers(untrained.x), [0.2, 0.4, 0.6])
+    (null, _) = traces(figure, "null of isotropic noise")
+    np.testing.assert_allclose(numbers(null.y), 0.3 * np.sqrt(numbers(null.x)), rtol=1e-6)
+    assert numbers(null.x).max() == pytest.approx(0.6)
+    with pytest.raises(ICLMechError, match="displacement_overall"):
+        figures.similarity_by_displacement(grid)
+
+
+def test_every_figure_with_intervals_names_them(result: Comparison, grid: Comparison):
+    named = "two-way interval over seeds and queries, uncorrected"
+    drawn = [figures.similarity_by_layer(result), figures.accuracy_by_setting(result), figures.learning_rate_curve(grid),
+             figures.similarity_by_displacement(displaced(grid))]  # fmt: skip
+    for figure in drawn:
+        assert named in figure.layout.title.subtitle.text.replace("<br>", " ")
+    old = figures.similarity_by_layer(result.means.drop_vars("interval"))
+    assert "bootstrap interval over seeds, then queries" in old.layout.title.subtitle.text.replace("<br>", " ")
+
+
+def test_every_control_has_a_band(result: Comparison):
+    figure = figures.similarity_by_layer(result)
+    bands = {t.legendgroup for t in figure.data if t.fill == "toself"}
+    assert {"gd", "lcgd", "untrained", "random_update", "shuffled_labels", "wrong_task", "icl:reordered"} <= bands
+
+
+def test_accuracy_has_lines_at_what_takes_no_learning(result: Comparison):
+    means = result.means.assign(chance=("seed", [0.5, 0.6, 0.7]))
+    figure = figures.accuracy_by_setting(means)
+    at = {str(round(float(s.x0), 6)) for s in figure.layout.shapes}
+    overall = means["accuracy_overall"].sel(variant="trained", lr=0)
+    assert at == {str(round(float(v), 6)) for v in (0.6, overall.sel(setting="zs"), overall.sel(setting="icl"))}
+    assert any(a.text == "best constant answer" for a in figure.layout.annotations)
+    low, high = figure.layout.xaxis.range
+    assert -0.03 <= low < float(means["accuracy_overall_ci"].min())
+    assert high < 1.05
+    assert any(a.text == "guessing" for a in figures.accuracy_by_setting(result).layout.annotations)

@@ -117,10 +117,17 @@ def test_trajectory_draws_each_setting_from_layer_to_layer():
 def test_circuit_arrows_are_dashed_where_the_effect_may_be_zero():
     figure = figures.circuit_diagram(synthetic.circuit())
     arrows = [t for t in figure.data if t.mode == "lines"]
-    assert [a.line.dash for a in arrows] == ["solid", "solid", "solid", "dash"]
-    assert arrows[2].line.width == max(a.line.width for a in arrows)
+    assert [a.line.dash for a in arrows] == ["solid", "solid", "solid", "dash", "solid", "solid", "solid"]
+    widths = [a.line.width for a in arrows]
+    assert widths[5] == widths[6] == max(widths)  # the wider cut of label to query, an arc to each of its ends
+    assert widths[2] == max(widths[:4])
+    middle = [
+        (numbers(a.x)[20] - numbers(a.x)[[0, -1]].mean(), numbers(a.y)[20] - numbers(a.y)[[0, -1]].mean())
+        for a in arrows
+    ]
+    assert [bool(np.hypot(*m) > 0.05) for m in middle] == [False, False, False, False, True, True, True]
     lost = next(t for t in figure.data if t.name == "these edges cut")
-    np.testing.assert_allclose(numbers(lost.x), [0.21, 0.08, 0.41, 0.03])
+    np.testing.assert_allclose(numbers(lost.x), [0.21, 0.08, 0.41, 0.03, 0.3, 0.5])
 
 
 def test_emergence_takes_the_most_demonstrations_of_each_task():

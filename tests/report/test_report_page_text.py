@@ -191,7 +191,7 @@ def test_files_from_before_requests_have_a_command_too(result: Comparison, tmp_p
         ("gd - gd:random_update", "GD − GD, random weight change"),
         ("lcgd - gd (untrained)", "LCGD − GD (untrained)"),
         ("gd - closed-form null", "GD − closed-form null"),
-        ("gd - icl:reordered", "GD − ICL, reordered (ceiling)"),
+        ("gd - icl:reordered", "GD − ICL, another order"),
     ],
 )
 def test_differences_have_readable_names(name: str, shown: str, result: Comparison):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._experiment import Given
 from .._request import seeds_of
 from ._plan import Reference, Window
-from ._request import CIRCUIT, EDGES, CircuitRequest
+from ._request import BYPASSES, CIRCUIT, EDGES, CircuitRequest
 from ._result import Circuit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def inference_circuit(
     *,
     n_contexts: int = 4,
     seeds: int | Sequence[int] = 3,
-    edges: Sequence[str] = EDGES,
+    edges: Sequence[str] = (*EDGES, *BYPASSES),
     windows: Sequence[Window] | None = None,
     n_held_out: int = 64,
     reference: Reference | None = None,
@@ -49,8 +49,8 @@ def inference_circuit(
             demonstration sets and queries of its own. Intervals resample the n_contexts · seeds demonstration sets, then the
             queries in them.
         edges: "source->destination" in names of token groups (`interventions.ROLE_NAMES`). A model with more than one way to
-            the answer loses little by any of the paper's cuts: `edges=(*EDGES, *BYPASSES)` adds cuts that leave no way
-            around. Where a model reads the token behind the label, "sep->s_q".
+            the answer loses little by any of the paper's cuts (`EDGES`), so that wider ones, which leave no way around
+            (`BYPASSES`), are made as well. Where a model reads the token behind the label, "sep->s_q".
         windows: candidate windows (first layer, last layer); by default a quarter, half and all of the depth, sliding.
         n_held_out: queries on which windows are chosen (by the loss), behind up to four demonstration sets of their own.
         reference: an encoder of your own, texts → features [text, d]; adds kernel alignment of s_q with it.

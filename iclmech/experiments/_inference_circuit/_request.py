@@ -29,7 +29,7 @@ class CircuitRequest(ModelTaskRequest):
     """Demonstration sets per seed."""
     seeds: int | tuple[int, ...] = 3
     """Draws of demonstrations and queries: how many, or which, separated by commas."""
-    edges: tuple[str, ...] = EDGES
+    edges: tuple[str, ...] = (*EDGES, *BYPASSES)
     """What is cut, separated by commas, such as x->s,x+s->y."""
     windows: tuple[tuple[int, int], ...] | None = None
     """Candidate windows of layers, such as 0-1,2-3; by default a quarter, half and all of the depth, sliding."""

@@ -70,7 +70,8 @@ class Circuit(Result):
         """Which steps hold. Columns: `step`, `edges`, `verdict`, `reason`, `evidence`; the last rows are whole steps.
 
         "holds": the cut costs accuracy, and more than either control does; "not specific": a control costs as much; "no
-        effect": it costs nothing that the interval tells from zero, or the model learns nothing in context here.
+        effect": it costs nothing that the interval tells from zero, or the model learns nothing in context here; of a whole
+        step, "holds, but not through this edge alone": only the wider cut that leaves no way around costs accuracy.
         """
         return verdict_table(self.data)
 

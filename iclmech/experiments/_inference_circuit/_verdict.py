@@ -24,6 +24,7 @@ STEP_OF = {
 }
 _AROUND = {"x->s": "x+s->y", "s->y": "x+s->y", "y->s_q": "y->x_q+s_q"}
 HOLDS, PART, NOT_SPECIFIC, NO_EFFECT = "holds", "holds in part", "not specific", "no effect"
+AROUND = "holds, but not through this edge alone"
 
 
 def learns_in_context(data: xr.Dataset) -> tuple[bool, str]:
@@ -77,7 +78,7 @@ def verdict_table(data: xr.Dataset) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    by_step: dict[str, list[str]] = {}
+    by_step: dict[str, dict[str, str]] = {}
     for edge in (str(e) for e in data["edge"].values):
         verdict, reason = edge_verdict(data, edge)
         step = STEP_OF.get(edge, "further edges")
@@ -85,12 +86,21 @@ def verdict_table(data: xr.Dataset) -> pd.DataFrame:
             {"step": step, "edges": edge, "verdict": verdict, "reason": reason, "evidence": evidence(data, edge)}
         )
         if edge in EDGES:
-            by_step.setdefault(step.split(" (")[0], []).append(verdict)
+            by_step.setdefault(step.split(" (")[0], {})[edge] = verdict
     rows.sort(key=lambda row: row["step"])
+    single = {row["edges"]: row["verdict"] for row in rows}
     for step, found in sorted(by_step.items()):
-        whole = found[0] if len(set(found)) == 1 else PART if HOLDS in found else NOT_SPECIFIC
-        rows.append({"step": step, "edges": "", "verdict": whole, "reason": "", "evidence": ""})
+        ways = [_AROUND[e] for e in found if single.get(_AROUND.get(e, "")) == HOLDS]
+        whole, reason = _whole(list(found.values())), ""
+        if whole in (NO_EFFECT, NOT_SPECIFIC) and ways:
+            whole, reason = AROUND, f"cutting {' and '.join(dict.fromkeys(ways))} costs accuracy"
+        rows.append({"step": step, "edges": "", "verdict": whole, "reason": reason, "evidence": ""})
     return pd.DataFrame(rows, columns=["step", "edges", "verdict", "reason", "evidence"])
+
+
+def _whole(found: list[str]) -> str:
+    """The verdict on a step from those on its edges."""
+    return found[0] if len(set(found)) == 1 else PART if HOLDS in found else NOT_SPECIFIC
 
 
 def evidence(data: xr.Dataset, edge: str) -> str:
@@ -158,5 +168,9 @@ def answer_of(data: xr.Dataset) -> list[str]:
     learns, text = learns_in_context(data)
     first = f"The model {'learns' if learns else 'is not shown to learn'} in context here: {text}."
     table = verdict_table(data)
-    steps = [f"{row['step']}: {row['verdict']}" for row in table.to_dict("records") if not row["edges"]]
+    steps = [
+        f"{row['step']}: {row['verdict']}" + (f" ({row['reason']})" if row["reason"] else "")
+        for row in table.to_dict("records")
+        if not row["edges"]
+    ]
     return [first, f"Of the circuit's steps: {'; '.join(steps)}."] if steps else [first]

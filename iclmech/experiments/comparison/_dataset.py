@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from iclmech._base import REGISTRIES
-from iclmech.analysis.statistics import bootstrap_means, clustered_mean, percentile_interval
+from iclmech.analysis.statistics import clustered_mean
 
 from .._labelled import text_array
+from ._contrasts import contrast_variables
+from ._gain import BASELINES, gain_variables, stacked
+from ._intervals import Intervals, cell_means, counted, over, same_queries
 from ._learning_rate import RateCurve
 from ._measure import Cell, Records
 from ._measures import SINGLE
@@ -28,6 +30,12 @@ class Extent:
     n_rates: int
     n_layers: int
     n_heads: int
+    crossed: bool = True  # all seeds have the same queries
+
+    @property
+    def intervals(self) -> Intervals:
+        """How intervals are made."""
+        return Intervals(self.plan.request.level, self.crossed)
 
     def names(self, kind: str) -> list[str]:
         """Names along the axis "comparison" or "setting"."""
@@ -41,21 +49,26 @@ class Extent:
 
 
 def gather(
-    records: Records, extent: Extent, curve: RateCurve | None, rates: dict[str, tuple[float, ...]]
+    records: Records,
+    extent: Extent,
+    curve: RateCurve | None,
+    rates: dict[str, tuple[float, ...]],
+    prompts: Mapping[int, Any] | None = None,
 ) -> xr.Dataset:
-    """The dataset without a query axis."""
-    plan, variables, replicates = extent.plan, {}, {}
+    """The dataset without a query axis. `prompts`: of each seed; without them no accuracy is held against a constant answer."""
+    extent = extent if prompts is None else replace(extent, crossed=same_queries(prompts))
+    plan, variables = extent.plan, {}
     for measure in extent.measures:
         cells = records.compared.get(measure, {})
-        axes = extentof(measure, cells, extent)
-        made, replicates[measure] = _measure_variables(measure, cells, axes, "comparison", extent)
-        variables |= made
+        variables |= _measure_variables(measure, cells, extentof(measure, cells, extent), "comparison", extent)
     for measure in SINGLE:
-        variables |= _measure_variables(measure, records.single.get(measure, {}), (), "setting", extent)[0]
+        variables |= _measure_variables(measure, records.single.get(measure, {}), (), "setting", extent)
     for measure in extent.measures:
-        variables |= _contrast_variables(measure, variables, replicates, extent)
+        variables |= contrast_variables(measure, variables, records, extent)
+    variables |= gain_variables(records.single.get("accuracy", {}), extent, prompts)
     variables["relative_norm"] = _norms(records, extent)
-    coords = {**_coordinates(extent), "bound": text_array(["low", "high"])}
+    variables["interval"] = ((), np.array("crossed" if extent.crossed else "nested", dtype=object))
+    coords = {**_coordinates(extent), "bound": text_array(["low", "high"]), "baseline": text_array(BASELINES)}
     coords["lr_value"] = (("update", "lr"), np.array([rates[u] for u in plan.updates]))
     contrasts = plan.roster.contrasts
     coords["contrast"] = text_array(list(contrasts))
@@ -121,31 +134,19 @@ def extentof(measure: str, cells: dict[Cell, np.ndarray], extent: Extent) -> tup
 
 def _measure_variables(
     measure: str, cells: dict[Cell, np.ndarray], axes: tuple[str, ...], kind: str, extent: Extent
-) -> tuple[dict[str, Any], dict[tuple[str, str, int], np.ndarray]]:
-    """All variables of one measure; and the bootstrap replicates of its overall mean, for paired contrasts."""
+) -> dict[str, Any]:
+    """All variables of one measure."""
     plan, names = extent.plan, extent.names(kind)
     rest = (
         next(iter(cells.values())).shape[1:]
         if cells
         else tuple(extent.n_layers if a == "layer" else extent.n_heads for a in axes)
     )
-    head = (len(names), len(plan.variants))
-    seeds, lrs = (len(plan.seeds),), (extent.n_rates,)
-    full = {
-        "": np.full((*head, *seeds, *lrs, *rest), np.nan),
-        "_ci": np.full((*head, *seeds, *lrs, *rest, 2), np.nan),
-        "_n_masked": np.full((*head, *seeds, *lrs, *rest), np.nan),
-        "_pooled": np.full((*head, *lrs, *rest), np.nan),
-        "_pooled_ci": np.full((*head, *lrs, *rest, 2), np.nan),
-        "_overall": np.full((*head, *lrs), np.nan),
-        "_overall_ci": np.full((*head, *lrs, 2), np.nan),
-        "_overall_by_seed": np.full((*head, *seeds, *lrs), np.nan),
-    }
-    replicates: dict[tuple[str, str, int], np.ndarray] = {}
+    full = _empty((len(names), len(plan.variants)), len(plan.seeds), extent.n_rates, rest)
     for n, name in enumerate(names):
         for v, variant in enumerate(plan.variants):
             for position in range(extent.n_rates):
-                values = _stack(cells, name, variant, position, plan.seeds)
+                values = stacked(cells, name, variant, position, plan.seeds)
                 if values is None:
                     continue
                 at, by_seed = (n, v, position), (n, v, slice(None), position)
@@ -153,91 +154,62 @@ def _measure_variables(
                     for suffix, array in full.items():
                         where, first = (by_seed, (n, v, slice(None), 0)) if _per_seed(suffix) else (at, (n, v, 0))
                         array[where] = array[first]
-                    replicates[name, variant, position] = replicates[name, variant, 0]
                     continue
-                replicates[name, variant, position] = _fill(full, at, by_seed, values, plan)
+                _fill(full, at, by_seed, values, measure, extent.intervals)
     lead, seed, lr = (kind, "variant"), ("seed",), ("lr",)
     made = {}
     for suffix, array in full.items():
-        tail = () if "overall" in suffix else axes
+        tail = () if "overall" in suffix and suffix != "_overall_kept" else axes
         bound = ("bound",) if suffix.endswith("_ci") else ()
         made[f"{measure}{suffix}"] = ((*lead, *(seed if _per_seed(suffix) else ()), *lr, *tail, *bound), array)
-    return made, replicates
+    return made
+
+
+def _empty(head: tuple[int, ...], n_seeds: int, n_rates: int, rest: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Suffix of a variable → its array, nothing in it yet."""
+    each, pooled = (*head, n_seeds, n_rates, *rest), (*head, n_rates, *rest)
+    shapes = {
+        "": each, "_ci": (*each, 2), "_n_masked": each, "_pooled": pooled, "_pooled_ci": (*pooled, 2),
+        "_overall": (*head, n_rates), "_overall_ci": (*head, n_rates, 2), "_overall_by_seed": (*head, n_seeds, n_rates),
+    }  # fmt: skip
+    found: dict[str, Any] = {suffix: np.full(shape, np.nan) for suffix, shape in shapes.items()}
+    found["_overall_claims"] = np.zeros((*head, n_rates), np.int8)
+    if rest:
+        found["_overall_kept"] = np.zeros(pooled, np.int8)
+    return found
 
 
 def _per_seed(suffix: str) -> bool:
     return suffix in ("", "_ci", "_n_masked", "_overall_by_seed")
 
 
-def _stack(
-    cells: dict[Cell, np.ndarray], name: str, variant: str, position: int, seeds: Sequence[int]
-) -> np.ndarray | None:
-    """[seed, query, ...] of one cell over seeds, NaN where a seed is missing; a number per seed counts as one query."""
-    found = [cells.get((name, variant, seed, position), cells.get((name, variant, seed, None))) for seed in seeds]
-    shape = next((f.shape for f in found if f is not None), None)
-    if shape is None:
-        return None
-    stacked = np.stack([np.full(shape, np.nan) if f is None else f for f in found])
-    return stacked[:, None] if stacked.ndim == 1 else stacked
+def _over_features(values: np.ndarray, keep: int) -> np.ndarray:
+    """Mean over all axes behind the first `keep`."""
+    return over(np.asarray(values).reshape(*values.shape[:keep], -1), -1)
 
 
-def _over_features(values: ArrayLike, keep: int) -> np.ndarray:
-    """Mean over all axes behind the first `keep`, leaving NaN out; NaN where everything is."""
-    array = np.asarray(values)
-    flat = array.reshape(*array.shape[:keep], -1)
-    count = (~np.isnan(flat)).sum(axis=-1)
-    return np.divide(np.nansum(flat, axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)
-
-
-def _fill(full: dict[str, np.ndarray], at: tuple, by_seed: tuple, values: np.ndarray, plan: Plan) -> np.ndarray:
-    """Write one cell's numbers into the arrays; return the replicates of its overall mean."""
-    options: dict[str, Any] = {"n_boot": plan.request.n_boot, "seed": 0}
+def _fill(
+    full: dict[str, np.ndarray], at: tuple, by_seed: tuple, values: np.ndarray, measure: str, intervals: Intervals
+) -> None:
+    """Write one cell's numbers into the arrays."""
     means = np.stack([clustered_mean(v[None]) for v in values])
     full[""][by_seed] = means
     full["_n_masked"][by_seed] = np.isnan(values).sum(axis=1)
     full["_overall_by_seed"][by_seed] = _over_features(means, 1)
-    single = values.shape[1] == 1  # one number per seed: nothing to resample within it
-    for i, one in enumerate(values):
-        if not single:
-            low, high = percentile_interval(bootstrap_means(one[None], **options), plan.request.level)
-            full["_ci"][(*by_seed[:2], i, by_seed[3])] = np.stack([low, high], axis=-1)
-    draws = bootstrap_means(values, **options)
-    full["_pooled"][at] = clustered_mean(values)
-    full["_pooled_ci"][at] = np.stack(percentile_interval(draws, plan.request.level), axis=-1)
-    overall = _over_features(draws, 1)
-    full["_overall"][at] = _over_features(full["_pooled"][at], 0)
-    full["_overall_ci"][at] = np.stack(percentile_interval(overall, plan.request.level), axis=-1)
-    return overall
-
-
-def _contrast_variables(
-    measure: str, variables: dict[str, Any], replicates: dict[str, Any], extent: Extent
-) -> dict[str, Any]:
-    """Paired differences of overall means: the same resampled seeds and queries on both sides."""
-    plan, contrasts, names = extent.plan, list(extent.plan.roster.contrasts.values()), extent.names("comparison")
-    mean = np.full((len(contrasts), extent.n_rates), np.nan)
-    ci = np.full((len(contrasts), extent.n_rates, 2), np.nan)
-    by_seed = np.full((len(contrasts), len(plan.seeds), extent.n_rates), np.nan)
-    for p, contrast in enumerate(contrasts):
-        if contrast.right.null and measure != "sim_aou":
-            continue  # the closed form is the null of SimAOU alone
-        sides = []
-        for side in (contrast.left, contrast.right):
-            source = "null_closed_form" if side.null else measure
-            where = (names.index(side.comparison), plan.variants.index(side.variant))
-            numbers = [variables[f"{source}_overall{s}"][1][where] for s in ("", "_by_seed")]
-            draws = {i: replicates[source].get((side.comparison, side.variant, i)) for i in range(extent.n_rates)}
-            sides.append((*numbers, draws))
-        mean[p], by_seed[p] = sides[0][0] - sides[1][0], sides[0][1] - sides[1][1]
-        for i in range(extent.n_rates):
-            a, b = sides[0][2][i], sides[1][2][i]
-            if a is not None and b is not None:
-                ci[p, i] = percentile_interval(a - b, plan.request.level)
-    return {
-        f"{measure}_contrast": (("contrast", "lr"), mean),
-        f"{measure}_contrast_ci": (("contrast", "lr", "bound"), ci),
-        f"{measure}_contrast_by_seed": (("contrast", "seed", "lr"), by_seed),
-    }
+    if values.shape[1] > 1:  # else one number per seed: nothing varies within it
+        full["_ci"][by_seed] = np.stack(intervals.by_seed(values, measure), axis=-1)
+    pooled = clustered_mean(values)
+    each = intervals.of(values, measure, mean=pooled)
+    full["_pooled"][at] = pooled
+    full["_pooled_ci"][at] = np.stack([each.low, each.high], axis=-1)
+    kept = counted(values)
+    overall = _over_features(pooled, 0)
+    found = intervals.of(cell_means(values, kept), measure, mean=overall)
+    full["_overall"][at] = overall
+    full["_overall_ci"][at] = np.stack([found.low, found.high], axis=-1)
+    full["_overall_claims"][at] = found.claims
+    if "_overall_kept" in full:
+        full["_overall_kept"][at] = kept
 
 
 def _norms(records: Records, extent: Extent) -> tuple[tuple[str, ...], np.ndarray]:

@@ -55,7 +55,7 @@ def _compare(model: ICLModel, task: Task, plan: Plan, step: Callable[[str], None
     step("statistics")
     first = prompts[plan.seeds[0]]
     extent = Extent(plan, n_rates, model.shape.n_layers, model.shape.n_heads)
-    means = gather(records, extent, curve, rates)
+    means = gather(records, extent, curve, rates, prompts)
     queries = gather_queries(records, extent, first) if plan.request.keep_queries else None
     examples = example_attention(model, first, plan, rates, model.name)
     means.attrs = {

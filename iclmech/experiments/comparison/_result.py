@@ -26,11 +26,16 @@ class Comparison(Result):
     Attributes:
         means: the dataset without a query axis. Its variables, for every measure `m` (sim_aou, sim_am, null_closed_form,
             rec2ftp, change_agreement, label_js, and the user's own):
-            `m` (comparison, variant, seed, lr, ...) mean over queries, with `m_ci` (..., bound) over queries and
-            `m_n_masked`, the queries without a value; `m_pooled`, `m_pooled_ci` (comparison, variant, lr, ...) over seeds
-            and queries (clustered bootstrap); `m_overall`, `m_overall_ci`, `m_overall_by_seed` over layers and heads too;
-            `m_contrast`, `m_contrast_ci`, `m_contrast_by_seed` (contrast, lr, ...) paired differences of the last.
-            For every measure of one setting (accuracy, label_nll) the same with (setting, variant, seed, lr).
+            `m` (comparison, variant, seed, lr, ...) mean over queries, with `m_ci` (..., bound), Student's interval for
+            other queries, and `m_n_masked`, the queries without a value; `m_pooled`, `m_pooled_ci` (comparison, variant,
+            lr, ...) over seeds and queries with the two-way interval; `m_overall`, `m_overall_ci`, `m_overall_by_seed`,
+            `m_overall_claims` (whether a verdict may rest on it), `m_overall_kept` (layers and heads in its interval) over
+            layers and heads too; `m_contrast` and the same, with `m_contrast_p` against zero, (contrast, lr, ...): paired
+            differences of the last, over what is valid on both sides where the masks differ.
+            For every measure of one setting (accuracy, label_nll, …) the same with (setting, variant, seed, lr).
+            gain, gain_ci, gain_p, gain_claims, gain_by_seed (setting, baseline, lr): accuracy of the trained model beyond
+            zero-shot ("zs") and beyond the best constant answer ("constant"), paired by query; chance (seed): the accuracy
+            of that answer. interval: "crossed" where all seeds have the same queries, else "nested".
             relative_norm (comparison, variant, seed, lr): |ΔW| / |W|. With lr="auto", the curve that the rate was chosen
             on: rate_label_nll, rate_accuracy, rate_relative_norm (update, rate), rate_sim_aou (update, rate, layer).
             Coordinates: lr_value (update, lr), the learning rates. NaN: not run, or masked everywhere.
@@ -96,8 +101,11 @@ class Comparison(Result):
 
         Returns:
             Columns: `measure`, `kind` ("setting", "comparison" or "contrast"), `name`, `variant`, `lr` (position on the grid),
-            `lr_value`, `mean`, `low`, `high` (clustered bootstrap over seeds and queries), `seed_sd`, `seed_low`,
-            `seed_high` (Student's t over seeds: rest claims on these), `n_seeds`, `masked` (share of entries without a value).
+            `lr_value`, `mean`, `low`, `high` (the interval that the column `interval` names: rest claims on it), `seed_sd`,
+            `seed_low`, `seed_high` (Student's t over seeds alone: what other queries would give is not in it), `n_seeds`,
+            `masked` (share of entries without a value), `p` (of contrasts, against zero, uncorrected), `claims` (whether a
+            verdict may rest on it: at least three seeds), `interval`, `note` (what there is to know of the row).
+            Contrasts of `accuracy` are those of every setting with zero-shot and with the best constant answer.
 
         Raises:
             ICLMechError: a measure that is not there.
@@ -109,11 +117,11 @@ class Comparison(Result):
         return terminal_tables(self.summary())
 
     def judged(self) -> list[Claim]:
-        """ "learns in context", what each update taught, and each update against each of its controls."""
+        """ "learns in context", what each update taught, each update against each of its controls and against all of them."""
         return claims_of(self)
 
     def answer(self) -> list[str]:
-        """Three sentences: what was learned, how alike the changes are beside their controls, what follows."""
+        """What the context does, what the updates teach, how alike they are beside their controls, what follows, how sure that is."""
         return answer(self)
 
     def example_tokens(self, example: int) -> tuple[list[str], list[str]]:

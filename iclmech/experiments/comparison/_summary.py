@@ -12,13 +12,16 @@ import xarray as xr
 from iclmech._base import ICLMechError
 from iclmech.analysis.statistics import seed_spread
 
+from ._interval_names import interval_name, note_of
 from ._roster import Roster
 
 KINDS = ("setting", "comparison")
 COLUMNS = (
     *("measure", "kind", "name", "variant", "lr", "lr_value", "mean", "low", "high"),
     *("seed_sd", "seed_low", "seed_high", "n_seeds", "masked"),
+    *("p", "claims", "interval", "note"),
 )
+BASELINE_NAMES = {"zs": "zs", "constant": "best constant answer"}
 
 
 def measures_of(means: xr.Dataset) -> dict[str, str]:
@@ -42,7 +45,9 @@ def summary_table(means: xr.Dataset, measures: Sequence[str] | None) -> pd.DataF
     for name, kind in chosen.items():
         rows += _overall_rows(means, name, kind, roster)
         rows += _contrast_rows(means, name, roster)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        rows += _gain_rows(means, roster) if name == "accuracy" else ()
+    named = interval_name(means)
+    return pd.DataFrame([{**row, "interval": named} for row in rows], columns=list(COLUMNS))
 
 
 def _lr(means: xr.Dataset, update: str, position: int) -> dict[str, Any]:
@@ -51,23 +56,35 @@ def _lr(means: xr.Dataset, update: str, position: int) -> dict[str, Any]:
     return {"lr": position, "lr_value": float(means["lr_value"].sel(update=update).values[position])}
 
 
-def _numbers(mean: xr.DataArray, ci: xr.DataArray, by_seed: xr.DataArray) -> dict[str, Any]:
-    values = np.asarray(by_seed.values, dtype=float)
+def _numbers(means: xr.Dataset, name: str, at: dict[str, Any]) -> dict[str, Any]:
+    """Mean, interval, seeds, p and whether a claim may rest on it, of one place in the variables of `name`."""
+    place = {**at, "lr": means["lr"].values[at["lr"]]} if "lr" in means.coords else at
+    found = {
+        part: means[f"{name}{part}"].sel({k: v for k, v in place.items() if k in means[f"{name}{part}"].dims})
+        for part in ("", "_ci", "_by_seed", "_p", "_claims", "_kept")
+        if f"{name}{part}" in means
+    }
+    values = np.asarray(found["_by_seed"].values, dtype=float)
     t, sd = seed_spread(values)
-    low, high = (float(v) for v in ci.values)
+    low, high = (float(v) for v in found["_ci"].values)
+    n_seeds = int((~np.isnan(values)).sum())
+    claims = bool(found["_claims"]) if "_claims" in found else False
     return {
-        "mean": float(mean),
+        "mean": float(found[""]),
         "low": low,
         "high": high,
         "seed_sd": float(sd),
         "seed_low": float(t.low),
         "seed_high": float(t.high),
-        "n_seeds": int((~np.isnan(values)).sum()),
+        "n_seeds": n_seeds,
+        "p": float(found["_p"]) if "_p" in found else np.nan,
+        "claims": claims,
+        "note": note_of(n_seeds, claims, (low, high), found.get("_kept")),
     }
 
 
 def _overall_rows(means: xr.Dataset, measure: str, kind: str, roster: Roster) -> Iterator[dict[str, Any]]:
-    mean, ci, by_seed = (means[f"{measure}_overall{s}"] for s in ("", "_ci", "_by_seed"))
+    mean = means[f"{measure}_overall"]
     masked = means[f"{measure}_n_masked"].mean([d for d in means[measure].dims if d not in (kind, "variant", "lr")])
     entries = roster.settings if kind == "setting" else roster.comparisons
     for name in (str(n) for n in means[kind].values):
@@ -83,7 +100,7 @@ def _overall_rows(means: xr.Dataset, measure: str, kind: str, roster: Roster) ->
                     "name": name,
                     "variant": variant,
                     **_lr(means, update, position),
-                    **_numbers(*(a.sel(at)[{"lr": position}] for a in (mean, ci, by_seed))),
+                    **_numbers(means, f"{measure}_overall", {**at, "lr": position}),
                     "masked": float(masked.sel(at)[{"lr": position}]) / float(means.attrs["n_queries"]),
                 }
 
@@ -91,22 +108,43 @@ def _overall_rows(means: xr.Dataset, measure: str, kind: str, roster: Roster) ->
 def _contrast_rows(means: xr.Dataset, measure: str, roster: Roster) -> Iterator[dict[str, Any]]:
     if f"{measure}_contrast" not in means:
         return
-    mean, ci, by_seed = (means[f"{measure}_contrast{s}"] for s in ("", "_ci", "_by_seed"))
+    mean = means[f"{measure}_contrast"]
     for name in (str(n) for n in means["contrast"].values):
         update = roster.contrasts[name].update if name in roster.contrasts else ""
         for position in range(means.sizes["lr"]):
-            at = {"contrast": name}
-            if np.isnan(mean.sel(at)[{"lr": position}]):
+            if np.isnan(mean.sel(contrast=name)[{"lr": position}]):
                 continue
             yield {
                 "measure": measure,
                 "kind": "contrast",
                 "name": name,
-                "variant": str(means["contrast_variant"].sel(at).item()),
+                "variant": str(means["contrast_variant"].sel(contrast=name).item()),
                 **_lr(means, update, position),
-                **_numbers(*(a.sel(at)[{"lr": position}] for a in (mean, ci, by_seed))),
+                **_numbers(means, f"{measure}_contrast", {"contrast": name, "lr": position}),
                 "masked": np.nan,
             }
+
+
+def _gain_rows(means: xr.Dataset, roster: Roster) -> Iterator[dict[str, Any]]:
+    """Accuracy beyond zero-shot and beyond the best constant answer, paired by query."""
+    if "gain" not in means:
+        return
+    for name in (str(n) for n in means["setting"].values):
+        update = roster.settings[name].update if name in roster.settings else ""
+        for baseline in (str(b) for b in means["baseline"].values):
+            for position in range(means.sizes["lr"] if update else 1):
+                at = {"setting": name, "baseline": baseline}
+                if np.isnan(means["gain"].sel(at)[{"lr": position}]):
+                    continue
+                yield {
+                    "measure": "accuracy",
+                    "kind": "contrast",
+                    "name": f"{name} - {BASELINE_NAMES[baseline]}",
+                    "variant": "trained",
+                    **_lr(means, update, position),
+                    **_numbers(means, "gain", {**at, "lr": position}),
+                    "masked": np.nan,
+                }
 
 
 _TABLES = {
@@ -131,11 +169,12 @@ def terminal_tables(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
                     "variant": row["variant"],
                     "learning rate": _text(row["lr_value"], ".3g"),
                     "mean": _text(row["mean"]),
-                    "interval": f"{_text(row['low'])} to {_text(row['high'])}",
+                    "interval": f"{_text(row['low'])} to {_text(row['high'])}" if np.isfinite(row["low"]) else "none",
                     **({"null": _text(null)} if measure == "sim_aou" else {}),
                 }
             )
-        found[title] = pd.DataFrame(rows)
+        named = f"; interval: {summary['interval'].iloc[0]}" if len(summary) else ""
+        found[f"{title}{named}"] = pd.DataFrame(rows)
     return found
 
 

@@ -30,7 +30,7 @@ def control_title(control: str) -> str:
 
 
 def comparison_title(entry: Entry) -> str:
-    """ "GD, random weight change"; "ICL, reordered (ceiling)"."""
+    """ "GD, random weight change"; "ICL, another order"."""
     if entry.update:
         return update_short(entry.update) + (f", {control_title(entry.control)}" if entry.control else "")
     control: Control | None = REGISTRIES["control"].get(entry.control)

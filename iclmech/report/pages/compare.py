@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iclmech.experiments import update_short
+from iclmech.experiments import interval_name, update_short
 from iclmech.mini import MINI_TASKS
 
 from .._attention_pane import attention_payload
@@ -30,18 +30,27 @@ def _captions(result: Comparison) -> dict[str, Caption]:
         "similarity": Caption(
             "Similarity by layer",
             f"Line chart: SimAOU over {n_layers} layers, one panel per update, with controls and intervals. Its numbers are in the tables below.",
-            "A thick line far above the dashed and dotted ones says that training matters; a line in the grey area says nothing. "
-            "The green line, the context in another order, is as high as one can get.",
+            "Bands are "
+            + interval_name(result.means)
+            + ". Compare the thick line with each thin one: where the bands of a control and of the "
+            "update overlap, the update is not shown to do more than the control. The grey area ends where displacements of this size would lie "
+            "if they had no direction of their own; it is no lower bound. The green line is the context with its demonstrations in another order.",
         ),
         "accuracy": Caption(
             "Accuracy by setting",
             "Dot chart: accuracy of the trained and the untrained model in every setting, with intervals. Its numbers are in the tables below.",
-            "If in-context learning gains nothing over zero-shot there is nothing to compare; if an update gains nothing, it did not learn the task.",
+            "Dotted lines: zero-shot and in context; dashed: the best constant answer. What is not above both zero-shot and that answer has not "
+            "been shown to learn, and an update that gains nothing did not learn the task.",
         ),
         "heads": Caption(
             "Similarity of attention, head by head",
             f"Heat map: SimAM of {n_layers} layers by {n_heads} heads, one panel per update.",
             "Hover over a cell for the head, its value and interval. Grey cells are masked: there the scores do not move, so they have no direction.",
+        ),
+        "displacement": Caption(
+            "Similarity by displacement",
+            "Line chart: SimAOU against how far the states moved, one panel per update, with controls and the closed-form null.",
+            "Equal learning rates are not equal steps: compare points above one another only. A control that hardly moves says little.",
         ),
         "rates": Caption(
             "Learning rates",
@@ -64,8 +73,8 @@ PAGE = Page(
     question=_question,
     captions=_captions,
     small_print=(
-        "Brackets: Student’s 95 % interval over seeds, each a fresh draw of demonstrations. “More” and “less” are said only "
-        "where it leaves out zero; the intervals are not corrected for their number."
+        "“More”, “less”, “gain” and “loss” are said only of what stands the correction for the number of verdicts; all else is “not shown”, "
+        "which is not “no difference”. Single intervals are uncorrected."
     ),
     tables=tables,
     attention=attention_payload,

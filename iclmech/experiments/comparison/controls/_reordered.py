@@ -20,6 +20,6 @@ def reordered(condition: Condition) -> PromptSet:
 
 
 CONTROL = Control(
-    "icl:reordered", "context", reordered, "reordered", legend="ICL, reordered (ceiling)",
+    "icl:reordered", "context", reordered, "reordered", legend="ICL, another order",
     essential=True, rank=60, colour=GREEN, dash="solid",
 )  # fmt: skip
