@@ -46,9 +46,9 @@ def test_a_wrecked_model_is_not_taken_when_only_its_norm_tells() -> None:
 
 
 def test_a_wrecked_model_is_not_taken_when_only_its_texts_tell() -> None:
-    walked = [held(7.0), held(6.9, text=3.4), held(6.0, text=3.6)]
+    walked = [held(7.0), held(6.9, text=4.9), held(6.0, text=6.1)]
     assert choose(ZERO, walked).best == 1
-    assert "0.6 nats" in choose(ZERO, walked).refused[2]
+    assert "3.1 nats" in choose(ZERO, walked).refused[2]
 
 
 def test_two_rates_in_a_row_that_are_clearly_worse_end_the_walk() -> None:

@@ -14,9 +14,9 @@ from iclmech._base import REGISTRIES
 from iclmech.analysis.statistics import bootstrap_means, clustered_mean, percentile_interval
 
 from .._labelled import text_array
+from ._extra_variables import extra_variables
 from ._learning_rate import RateCurve
 from ._measure import Cell, Records
-from ._measures import SINGLE
 from ._plan import CompareError, Plan
 
 
@@ -50,7 +50,7 @@ def gather(
         axes = extentof(measure, cells, extent)
         made, replicates[measure] = _measure_variables(measure, cells, axes, "comparison", extent)
         variables |= made
-    for measure in SINGLE:
+    for measure in plan.single:
         variables |= _measure_variables(measure, records.single.get(measure, {}), (), "setting", extent)[0]
     for measure in extent.measures:
         variables |= _contrast_variables(measure, variables, replicates, extent)
@@ -60,6 +60,7 @@ def gather(
     contrasts = plan.roster.contrasts
     coords["contrast"] = text_array(list(contrasts))
     coords["contrast_variant"] = ("contrast", text_array([c.variant for c in contrasts.values()]))
+    variables |= extra_variables(records, plan, extent.n_layers, extent.n_rates)
     if curve is not None:
         variables |= _curve_variables(curve)
         coords["rate"] = np.array(curve.grid)
@@ -83,7 +84,7 @@ def _coordinates(extent: Extent) -> dict[str, Any]:
 def gather_queries(records: Records, extent: Extent, prompts: Any) -> xr.Dataset:
     """Every measure with a query axis behind the axis of rates."""
     variables: dict[str, Any] = {}
-    kinds = (("comparison", records.compared, extent.measures), ("setting", records.single, SINGLE))
+    kinds = (("comparison", records.compared, extent.measures), ("setting", records.single, extent.plan.single))
     for kind, found, measures in kinds:
         for measure in measures:
             cells = found.get(measure, {})
@@ -258,4 +259,5 @@ def _curve_variables(curve: RateCurve) -> dict[str, Any]:
         "rate_sim_aou": ((*axes, "layer"), curve.sim_aou),
         "rate_label_nll_zs": ((), curve.zs_label_nll),
         "rate_label_nll_icl": ((), curve.icl_label_nll),
+        **curve.more,
     }

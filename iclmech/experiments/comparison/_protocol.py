@@ -16,6 +16,8 @@ from iclmech.tasks import PromptSet, Task
 from ._control import controls_named
 from ._dataset import Extent, gather, gather_queries
 from ._examples import example_attention
+from ._extra_variables import notes_of
+from ._label_specific import measure_labels
 from ._learning_rate import choose_rates
 from ._measure import Condition, Records, measure, queries_hash
 from ._plan import DEFAULT_GRID, Plan, plan_of
@@ -50,9 +52,12 @@ def _compare(model: ICLModel, task: Task, plan: Plan, step: Callable[[str], None
             if subject is None:
                 continue
             strict = variant == "trained" and n_rates == 1
-            condition = Condition(plan, records, subject, prompts[seed], variant, other, made[seed], strict)
+            condition = Condition(plan, records, subject, prompts[seed], variant, other, made[seed], strict, task)
             measure(condition, rates, _zero_shot(condition, zero_shot), step)
+            if plan.request.label_specific and variant == "trained":
+                measure_labels(condition, rates, step)
     step("statistics")
+    notes_of(records, plan)
     first = prompts[plan.seeds[0]]
     extent = Extent(plan, n_rates, model.shape.n_layers, model.shape.n_heads)
     means = gather(records, extent, curve, rates)
@@ -83,10 +88,10 @@ def _zero_shot(condition: Condition, kept: dict[str, Activations]) -> Activation
     """The zero-shot setting; captured once for the trained model, since all seeds have the same queries."""
     key = queries_hash(condition.prompts)
     if condition.variant != "trained":
-        return condition.run(condition.prompts, "zs")
+        return condition.run_scored(condition.prompts, "zs")
     if key not in kept:
         kept.clear()  # label words that change from seed to seed must not pile up
-        kept[key] = condition.run(condition.prompts, "zs")
+        kept[key] = condition.run_scored(condition.prompts, "zs")
     return kept[key]
 
 
