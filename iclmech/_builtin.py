@@ -26,6 +26,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "accuracy": f"{_MEASURES}:ACCURACY",
         "label_nll": f"{_MEASURES}:LABEL_NLL",
         "displacement": f"{_MEASURES}:DISPLACEMENT",
+        "sim_aou_labels": f"{_MEASURES}:SIM_AOU_LABELS",
         "above_constant": f"{_MEASURES}:ABOVE_CONSTANT",
         "answer_share": f"{_MEASURES}:ANSWER_SHARE",
         "accuracy_calibrated": f"{_MEASURES}:ACCURACY_CALIBRATED",

@@ -126,7 +126,7 @@ def test_an_uncertain_gain_is_called_uncertain_not_absent(clear: Comparison):
     [
         ("gd - gd:shuffled_labels", "its similarity is not shown to be owed to the labels"),
         ("gd - gd:wrong_task", "its similarity is not shown to be owed to this task"),
-        ("gd - gd:random_update", "its similarity is no evidence that ICL works like it"),
+        ("gd - gd:matched_update", "its similarity is no evidence that ICL works like it"),
         ("gd - closed-form null", "its similarity is no evidence that ICL works like it"),
     ],
 )

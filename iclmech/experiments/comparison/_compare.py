@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from iclmech.models import ICLModel, Selector
     from iclmech.tasks import Selection, Task
 
+    from ._cost import Estimate
+
 
 def compare(
     model: ICLModel | str,
@@ -47,7 +49,8 @@ def compare(
     calibrate: Literal["dc", "cc", "bc"] | None = None,
     label_specific: bool = False,
     progress: bool = True,
-) -> Comparison:
+    dry_run: bool = False,
+) -> Comparison | Estimate:
     """What k demonstrations do in context, beside what gradient descent on the same k demonstrations does.
 
     For every seed, that is every draw of demonstrations, the same queries are run zero-shot, behind the demonstrations,
@@ -83,10 +86,11 @@ def compare(
         calibrate: accuracies with the prior of each context taken out (`accuracy_calibrated`), as in `icl.calibration.prior`.
         label_specific: measure what the right labels add to the similarity (`sim_aou_labels`, whose null is zero), on the trained
             model. It takes about 20 more updates for each update and seed.
-        progress: show a bar on standard error.
+        progress: show a bar on standard error, or a line every half minute where that is no terminal.
+        dry_run: run nothing but a short probe, and say what it would take.
 
     Returns:
-        A `Comparison`. What is NaN was not run or is masked everywhere; `provenance["notes"]` says what happened.
+        A `Comparison`; with `dry_run` an `Estimate`: steps, tokens, seconds. What is NaN was not run or is masked everywhere; `provenance["notes"]` says what happened.
 
     Raises:
         CompareError: arguments that make no sense. PromptError, UpdateError, ModelError: from the steps.
@@ -129,6 +133,8 @@ def compare(
         calibrate=calibrate,
         label_specific=label_specific,
     )
+    if dry_run:
+        return COMPARE.estimated(request, **given.inputs)
     return COMPARE.run(request, progress=progress, **given.inputs)  # type: ignore[return-value]  # its result is a Comparison
 
 

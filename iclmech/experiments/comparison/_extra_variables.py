@@ -38,10 +38,10 @@ def _scales(records: Records, plan: Plan, n_layers: int, n_rates: int) -> Variab
         return {}
     shape = (len(plan.updates), len(plan.variants), len(plan.seeds), n_rates, n_layers)
     scale, unreached, aim = (np.full(shape, np.nan) for _ in range(3))
-    for (update, variant, seed, rate), (scales, target) in records.scales.items():
+    for (update, variant, seed, rate), (scales, reached, target) in records.scales.items():
         at = (list(plan.updates).index(update), plan.variants.index(variant), plan.seeds.index(seed), rate)
-        scale[at], aim[at] = mean_over_draws(list(scales)), target
-        unreached[at] = np.isnan(scales).mean(axis=0)
+        scale[at], aim[at] = mean_over_draws(list(np.where(reached, scales, np.nan))), target
+        unreached[at] = 1 - reached.mean(axis=0)
     axes = ("update", "variant", "seed", "lr", "layer")
     return {
         "matched_scale": (axes, scale),
@@ -74,8 +74,8 @@ def _labels(records: Records, plan: Plan, n_layers: int) -> Variables:
             overall[at], interval[at] = found.mean, (found.low, found.high)
     axes = ("comparison", "variant", "seed", "layer")
     made: Variables = {f"sim_aou_labels{'' if arm == 'delta' else '_' + arm}": (axes, values[arm]) for arm in arms}
-    made["sim_aou_labels_overall"] = (axes[:2], overall)
-    made["sim_aou_labels_overall_ci"] = ((*axes[:2], "bound"), interval)
+    made["sim_aou_labels_mean"] = (axes[:2], overall)
+    made["sim_aou_labels_mean_ci"] = ((*axes[:2], "bound"), interval)
     made["sim_aou_labels_share_kept"] = (("seed",), kept)
     return made
 
@@ -94,20 +94,23 @@ def notes_of(records: Records, plan: Plan) -> None:
 
 
 def _matched_note(records: Records, update: str, variant: str, found: list[Any]) -> str:
-    scales = np.concatenate([s for s, _ in found])  # [draw of any seed, layer]
+    scales, reached = (np.concatenate([one[i] for one in found]) for i in (0, 1))  # [draw of any seed, layer]
     name = f"{update}:matched_update"
     norms = [
         np.mean([v for (n, w, _, _), v in records.relative_norm.items() if (n, w) == (which, variant)])
         for which in (name, update)
     ]
     said = f"{name} ({variant}): random changes "
-    if np.isfinite(scales).any():
-        said += f"{np.nanmin(scales):.2g} to {np.nanmax(scales):.2g} times the norm of the update's, layer by layer; "
+    if reached.any():
+        said += f"{scales[reached].min():.2g} to {scales[reached].max():.2g} times the norm of the update's, layer by layer; "
     said += f"‖ΔW‖/‖W‖ {norms[0]:.2g}, of the update {norms[1]:.2g}."
-    lost = np.isnan(scales).mean(axis=0)
-    if lost.any():
-        where = ", ".join(f"{layer} ({share:.0%})" for layer, share in enumerate(lost) if share)
-        said += f" Layers where none moves the states as far, left out there (share of draws): {where}."
+    for lost, why in (
+        (~reached & (scales == 0), "the random changes below move the states further already"),
+        (~reached & (scales > 0), "no random change moves the states as far"),
+    ):
+        if lost.any():
+            where = ", ".join(f"{layer} ({share:.0%})" for layer, share in enumerate(lost.mean(axis=0)) if share)
+            said += f" Left out, since {why}, in layers (share of draws): {where}."
     off = [layer for layer, gap in enumerate(_gaps(records, name, update, variant)) if gap > OFF]
     if off:
         said += f" On the queries themselves the displacements differ by more than {OFF:.0%} in layers {', '.join(map(str, off))}."

@@ -78,8 +78,8 @@ def draws_of(model: ICLModel, task: Task, plan: Plan, records: Records, step: An
         prompts = seed_prompts(model, task, plan, seed, records, n_queries=n, queries_from="train")
         condition = Condition(plan, records, model, prompts, "trained")
         texts = input_texts(prompts)
-        settings = (condition.run(prompts, setting, ("attn_out",)) for setting in ("zs", "icl"))
-        made.append(Draw(condition, texts, *settings, text_nll(model, texts)))
+        zs, icl = (condition.run(prompts, setting, ("attn_out",)) for setting in ("zs", "icl"))
+        made.append(Draw(condition, texts, zs, icl, text_nll(model, texts)))
     return made
 
 
@@ -169,5 +169,6 @@ def updates_at(condition: Condition, update: str, rates: Sequence[float]) -> lis
 def takes_rates(function: Any) -> bool:
     """Whether an update is a built-in one, which takes a list of rates and shares the work."""
     record = getattr(function, "func", None)
-    target = record.function if isinstance(record, Update) else None
-    return isinstance(target, str) and target.startswith("iclmech.updates:") and record.name in REGISTRIES["update"]
+    if not isinstance(record, Update) or record.name not in REGISTRIES["update"]:
+        return False
+    return isinstance(record.function, str) and record.function.startswith("iclmech.updates:")

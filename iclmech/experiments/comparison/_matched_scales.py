@@ -203,5 +203,6 @@ def _rows(prompts: PromptSet, position: Any) -> tuple[list[list[int]], list[int]
         context = prompts.contexts[query.context]
         row = [prompts.bos, *query.tokens, *(context.label_tokens[0][:1] if position == "label" else [])]
         rows.append(row)
-        at.append(1 + int(position(query, context)) if callable(position) else len(row) - 1)
+        own: Any = position(query, context) if callable(position) else len(row) - 2
+        at.append(1 + int(own))
     return rows, at

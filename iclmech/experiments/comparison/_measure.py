@@ -31,15 +31,15 @@ class Records(Notes):
     Attributes:
         compared, single: measures of comparisons and of settings.
         relative_norm: ‖ΔW‖/‖W‖, the mean over draws.
-        scales: by (update, variant, seed, rate): the scales of matched random changes [draw, layer], NaN where none
-            reaches the displacement, and that displacement [layer].
+        scales: by (update, variant, seed, rate): the scales of matched random changes [draw, layer], whether they reach
+            the displacement, and that displacement [layer].
         label_specific: by (update, variant, seed): arms of the label-specific similarity, name → [query, layer].
     """
 
     compared: dict[str, dict[Cell, np.ndarray]] = field(default_factory=dict)
     single: dict[str, dict[Cell, np.ndarray]] = field(default_factory=dict)
     relative_norm: dict[Cell, float] = field(default_factory=dict)
-    scales: dict[tuple[str, str, int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    scales: dict[tuple[str, str, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
     label_specific: dict[tuple[str, str, int], dict[str, np.ndarray]] = field(default_factory=dict)
 
 

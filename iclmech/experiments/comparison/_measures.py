@@ -100,6 +100,9 @@ ACCURACY = Measure("accuracy", correct, (), "accuracy", "share of queries", (0, 
 DISPLACEMENT = Measure(
     "displacement", displacement_from_zero_shot, ("layer",), "displacement", "1 - cosine with zero-shot", (0, 2)
 )
+SIM_AOU_LABELS = Measure(
+    "sim_aou_labels", None, ("layer",), "label-specific similarity", "difference of cosines", (-2, 2)
+)
 ABOVE_CONSTANT = Measure(
     "above_constant", above_constant, (), "accuracy beyond the best constant answer", "share of queries", (-1, 1), of="setting",
 )  # fmt: skip

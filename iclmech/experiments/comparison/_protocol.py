@@ -14,13 +14,14 @@ from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
 
 from ._control import controls_named
+from ._cost import work_of
 from ._dataset import Extent, gather, gather_queries
 from ._examples import example_attention
 from ._extra_variables import notes_of
 from ._label_specific import measure_labels
 from ._learning_rate import choose_rates
 from ._measure import Condition, Records, measure, queries_hash
-from ._plan import DEFAULT_GRID, Plan, plan_of
+from ._plan import Plan, plan_of
 from ._prompts import other_task, seed_prompts
 from ._request import CompareRequest
 from ._result import Comparison
@@ -33,7 +34,7 @@ def run(request: CompareRequest, *, progress: bool, model: ICLModel, task: Task,
 
         objects["wrong_task"] = load_task(request.wrong_task, data=request.wrong_data)
     plan = plan_of(request, task, model.name, objects)
-    with steps("compare", _n_steps(plan), enabled=progress) as step:
+    with steps("compare", work_of(plan).steps, enabled=progress) as step:
         return _compare(model, task, plan, step)
 
 
@@ -48,7 +49,7 @@ def _compare(model: ICLModel, task: Task, plan: Plan, step: Callable[[str], None
     for variant in plan.variants:
         zero_shot: dict[str, Activations] = {}
         for seed in plan.seeds:
-            subject = _subject(model, variant, seed, plan, records)
+            subject = _subject(model, variant, seed, plan, records, step)
             if subject is None:
                 continue
             strict = variant == "trained" and n_rates == 1
@@ -70,11 +71,14 @@ def _compare(model: ICLModel, task: Task, plan: Plan, step: Callable[[str], None
     return Comparison(means, queries, examples)
 
 
-def _subject(model: ICLModel, variant: str, seed: int, plan: Plan, records: Records) -> ICLModel | None:
+def _subject(
+    model: ICLModel, variant: str, seed: int, plan: Plan, records: Records, step: Callable[[str], None]
+) -> ICLModel | None:
     """The model itself, or the one that a control puts in its place, anew for each seed."""
     if variant == "trained":
         return model
     (control,) = controls_named([variant])
+    step(f"{variant} model")
     try:
         return control(model, plan.request, seed)
     except ModelError as error:
@@ -119,15 +123,3 @@ def _origin(model: ICLModel, task: Task, plan: Plan, prompts: dict[int, PromptSe
         plan=plan.record(),
         notes=records.notes,
     )
-
-
-def _n_steps(plan: Plan) -> int:
-    """How many steps the progress bar has, at most."""
-    n_rates = len(next(iter(plan.rates.values()))) if plan.rates else 1
-    search = 0 if plan.rates else len(plan.updates) * len(DEFAULT_GRID)
-
-    def each(variant: str) -> int:
-        contexts, changes = (len(plan.controls_on(variant, place)) for place in ("context", "update"))
-        return 1 + contexts + len(plan.updates) * n_rates * (1 + changes)
-
-    return search + len(plan.seeds) * sum(map(each, plan.variants)) + 1
