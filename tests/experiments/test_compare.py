@@ -349,3 +349,20 @@ def test_bad_requests(model: icl.ICLModel) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         ask(metrics={"m": lambda zs, icl, ft: 1 / 0}, controls="none")
     assert "metric 'm'" in caught.value.__notes__[0]
+
+
+def test_a_file_without_what_came_later_still_opens(result: icl.Comparison, tmp_path: Path) -> None:
+    later = ("displacement", "above_constant", "answer_share", "chance", "matched_")
+    means = result.means.drop_vars([str(v) for v in result.means.data_vars if str(v).startswith(later)])
+    new = ("matched_update", "icl:shuffled_labels", "icl:unrelated_text", "icl:wrong_task")
+    for axis in ("comparison", "setting", "contrast"):
+        kept = [n for n in means[axis].values if axis == "setting" and str(n) in new or not str(n).endswith(new)]
+        means = means.sel({axis: kept})
+    old = icl.Comparison(means, None, result.examples)
+    again = icl.Comparison.load(old.save(tmp_path / "old.nc"))
+    assert "displacement" not in again.means
+    table = again.summary()
+    assert {"sim_aou", "accuracy"} <= set(table["measure"])
+    assert not table["name"].str.contains("matched").any()
+    assert again.answer()
+    assert again.claims() is not None
