@@ -356,7 +356,7 @@ def test_a_file_without_what_came_later_still_opens(result: icl.Comparison, tmp_
     means = result.means.drop_vars([str(v) for v in result.means.data_vars if str(v).startswith(later)])
     new = ("matched_update", "icl:shuffled_labels", "icl:unrelated_text", "icl:wrong_task")
     for axis in ("comparison", "setting", "contrast"):
-        kept = [n for n in means[axis].values if axis == "setting" and str(n) in new or not str(n).endswith(new)]
+        kept = [n for n in means[axis].values if (axis == "setting" and str(n) in new) or not str(n).endswith(new)]
         means = means.sel({axis: kept})
     old = icl.Comparison(means, None, result.examples)
     again = icl.Comparison.load(old.save(tmp_path / "old.nc"))
