@@ -25,7 +25,7 @@ def test_the_smallest_of_several_scales_is_taken() -> None:
 def test_what_saturates_below_the_aim_is_not_reached() -> None:
     scales, reached = smallest_scales(0.9, lambda s: 0.6 * s**2 / (s**2 + 4), 2)
     assert not reached.any()
-    assert (scales == 64).all()
+    assert (scales == 1024).all()
 
 
 def test_less_than_the_norm_of_the_update_may_be_enough() -> None:

@@ -125,8 +125,11 @@ def test_text_likelihood_is_that_of_the_bare_text(mini: icl.ICLModel) -> None:
     texts = held_out.input_texts(prompts)
     assert texts is not None
     lost, count = 0.0, 0
-    for query in texts.queries:
-        ids = [prompts.bos, *query.tokens, *(query.target_tokens or [])]
+    for query in prompts.queries:
+        ids = [
+            prompts.bos,
+            *(t for span in query.spans if span.role == "text" for t in query.tokens[span.start : span.stop]),
+        ]
         log_p = mini.forward(torch.tensor([ids])).detach().log_softmax(-1)[0]
         lost -= sum(float(log_p[i, ids[i + 1]]) for i in range(1, len(ids) - 1))
         count += len(ids) - 2

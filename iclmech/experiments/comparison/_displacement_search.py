@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-GRID = tuple(2.0**i for i in range(7))
-"""Scales that are tried, from the norm of the real update to 64 times that."""
+GRID = tuple(4.0**i for i in range(6))
+"""Scales that are tried, from the norm of the real update to 1024 times that.
+
+So far, since noise shares no direction with the inputs: on SmolLM2-135M it takes 16 to 650 times the norm of a GD update to move
+the states as far, and ‖ΔW‖/‖W‖ is .2 then, against .0013.
+"""
 CLOSE = 0.02
 """Relative distance from the aim at which a scale is right."""
 _TRIES = 8

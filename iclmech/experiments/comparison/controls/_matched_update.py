@@ -27,7 +27,7 @@ def matched_update(condition: Condition, trial: Trial) -> list[WeightUpdate] | N
     """Random changes, scaled layer by layer from the bottom to the displacement of the real update.
 
     At the norm of the real update noise hardly moves a trained model, and the similarity of two shifts grows with their
-    lengths, so noise of that norm (`random_update`) is no fair rival. In a layer where no scale from 0 to 64 times the real
+    lengths, so noise of that norm (`random_update`) is no fair rival. In a layer where no scale from 0 to 1024 times the real
     norm reaches the displacement nothing is compared.
 
     Source: this project's; that similarity grows with displacement follows from the null of `sim_aou`.
