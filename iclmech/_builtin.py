@@ -25,6 +25,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "label_js": f"{_MEASURES}:LABEL_JS",
         "accuracy": f"{_MEASURES}:ACCURACY",
         "label_nll": f"{_MEASURES}:LABEL_NLL",
+        "displacement": f"{_MEASURES}:DISPLACEMENT",
+        "sim_aou_labels": f"{_MEASURES}:SIM_AOU_LABELS",
+        "above_constant": f"{_MEASURES}:ABOVE_CONSTANT",
+        "answer_share": f"{_MEASURES}:ANSWER_SHARE",
+        "accuracy_calibrated": f"{_MEASURES}:ACCURACY_CALIBRATED",
     },
     "update": {
         "gd": f"{_COMPARISON}._updates:GD",
@@ -35,6 +40,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "control": {
         "random_direction": f"{_CONTROLS}._random_direction:CONTROL",
+        "matched_update": f"{_CONTROLS}._matched_update:CONTROL",
         "random_update": f"{_CONTROLS}._random_update:CONTROL",
         "untrained": f"{_CONTROLS}._untrained:CONTROL",
         "shuffled_labels": f"{_CONTROLS}._shuffled_labels:AS_UPDATE",

@@ -45,6 +45,10 @@ def experiment_command(name: str) -> type:
         ("force", Annotated[bool, tyro.conf.arg(help="Replace a result that stands there.")], field(default=False)),
         ("quiet", Annotated[bool, tyro.conf.arg(help="No progress bar.")], field(default=False)),
     ]  # fmt: skip
+    if experiment.estimate:
+        more.append(
+            ("estimate", Annotated[bool, tyro.conf.arg(help="Only say what it would take.")], field(default=False))
+        )
     flags = [*map(flag, fields(experiment.request)), *more]
     made = make_dataclass(_class_name(name), flags, frozen=True, namespace={"__call__": lambda self: _run(name, self)})
     made.__doc__ = experiment.title
@@ -70,8 +74,11 @@ def request_from(name: str, command: Any) -> Request:
 def _run(name: str, command: Any) -> None:
     """Run, save, print."""
     request = request_from(name, command)
+    experiment = REGISTRIES["experiment"][name]
+    if getattr(command, "estimate", False):
+        return _say(str(experiment.estimated(request)))
     path = refuse_overwrite(command.out / RESULT, command.force)
-    result = REGISTRIES["experiment"][name].run(request, progress=not command.quiet)
+    result = experiment.run(request, progress=not command.quiet)
     result.save(path)
     _write_text(command.out / "config.json", to_ascii_json(request.record()))
     _write_text(command.out / "summary.csv", result.summary().to_csv(index=False))

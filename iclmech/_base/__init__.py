@@ -23,7 +23,7 @@ from ._files import (
     write_safetensors as write_safetensors,
 )
 from ._html import html_table as html_table
-from ._progress import steps as steps, track as track
+from ._progress import duration as duration, steps as steps, track as track
 from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
 from ._records import Measure as Measure, Update as Update, imported as imported
 from ._registry import (

@@ -34,6 +34,7 @@ class Experiment:
         figures: "package.module:function" of result → {name: figure}.
         page: "package.module:PAGE": how the report shows it.
         stored_as: what its files call it, where that is not "iclmech <name>".
+        estimate: "package.module:function" of (request, **inputs) → what it would take, in words through `str`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Experiment:
     figures: str = ""
     page: str = ""
     stored_as: str = ""
+    estimate: str | Callable[..., Any] = ""
 
     def run(self, request: Request, *, progress: bool = True, **inputs: Any) -> Result:
         """Resolve what is missing, run, and say in the result what was asked.
@@ -57,6 +59,22 @@ class Experiment:
         Raises:
             ExperimentError: a "custom:" name without its object.
         """
+        inputs = self._resolved(request, inputs)
+        protocol = resolve(self.protocol) if isinstance(self.protocol, str) else self.protocol
+        result = protocol(request, progress=progress, **inputs)
+        result.kind = self.name
+        return result.with_provenance(kind=self.name, request=request.record())
+
+    def estimated(self, request: Request, **inputs: Any) -> Any:
+        """What `run` would take, without running it; raises `ExperimentError` where this cannot be told."""
+        if not self.estimate:
+            raise ExperimentError(
+                f"{self.name} cannot tell beforehand what it takes; run it on few queries and seeds first."
+            )
+        function = resolve(self.estimate) if isinstance(self.estimate, str) else self.estimate
+        return function(request, **self._resolved(request, inputs))
+
+    def _resolved(self, request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(request, self.request):
             raise ExperimentError(f"got a {type(request).__name__}; {self.name} takes a {self.request.__name__}.")
         lost = [name for name in request.objects if name not in inputs]
@@ -68,10 +86,7 @@ class Experiment:
         for need in self.needs:
             if inputs.get(need) is None:
                 inputs[need] = RESOLVERS[need](request)
-        protocol = resolve(self.protocol) if isinstance(self.protocol, str) else self.protocol
-        result = protocol(request, progress=progress, **inputs)
-        result.kind = self.name
-        return result.with_provenance(kind=self.name, request=request.record())
+        return inputs
 
 
 def load_model_of(request: Any) -> Any:

@@ -93,6 +93,8 @@ def with_unrelated_text(
         for span in demonstration.spans
         if span.role == "text"
     ]
+    if not texts:  # inputs of one token, which is the forerunner
+        texts = [d.tokens[1 : d.label_span[0]] for source in sources for d in source.demonstrations]
     made = []
     for c, context in enumerate(contexts):
         length = len(context.tokens) - 1

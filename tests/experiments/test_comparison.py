@@ -97,6 +97,8 @@ def test_axes(result: Comparison) -> None:
         "gd",
         "lcgd",
         "random_direction",
+        "gd:matched_update",
+        "lcgd:matched_update",
         "gd:random_update",
         "lcgd:random_update",
         "icl:reordered",
@@ -370,7 +372,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_display(result: Comparison) -> None:
-    assert "6 comparisons × 2 variants × 1 rates" in repr(result)
+    assert "8 comparisons × 2 variants × 1 rates" in repr(result)
     page = result._repr_html_()
     page.encode("utf-8")
     assert "</script>" not in page

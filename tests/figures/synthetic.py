@@ -76,7 +76,10 @@ def _records(plan: Plan, extent: Extent, effect: float) -> Records:
                 if variant == "untrained" and control in ("shuffled_labels", "wrong_task"):
                     continue
                 base = level.get(
-                    name, 0.28 if not control else {"random_update": 0.18, "shuffled_labels": 0.25}.get(control, 0.22)
+                    name,
+                    0.28
+                    if not control
+                    else {"matched_update": 0.18, "random_update": 0.18, "shuffled_labels": 0.25}.get(control, 0.22),
                 )
                 own = effect if variant == "trained" and not control and update in plan.updates else 0.0
                 for position in range(extent.n_rates) if update in plan.updates else [None]:
@@ -99,7 +102,8 @@ def _records(plan: Plan, extent: Extent, effect: float) -> Records:
                 p = {"zs": 0.62, "icl": 0.95}.get(name, 0.8 if name in ("ft:gd", "ft:lcgd") else 0.6)
                 p = p if variant == "trained" else 0.5
                 for position in range(extent.n_rates) if name.startswith("ft") else [None]:
-                    right = (draw.random(n) < p).astype(np.float32)
+                    own = np.random.default_rng([*map(ord, f"{name} {variant}"), seed])  # whatever else there is
+                    right = (own.random(n) < p).astype(np.float32)
                     records.single.setdefault("accuracy", {})[name, variant, seed, position] = right
                     records.single.setdefault("label_nll", {})[name, variant, seed, position] = 1.2 - right
     return records

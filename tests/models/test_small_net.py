@@ -101,9 +101,10 @@ def test_hooks_of_the_user_act_on_it(pair: tuple[ICLModel, ICLModel]) -> None:
     flat = torch.ones(9, 9).tril() / torch.arange(1, 10)[:, None]
     with torch.no_grad():
         plain = pair[0].forward(ids_of())
-        handle = net.hook_dict["blocks.1.attn.hook_pattern"].add_hook(lambda pattern, hook: flat.expand_as(pattern))
+        point = net.hook_dict["blocks.1.attn.hook_pattern"]
+        point.add_hook(lambda pattern, hook: flat.expand_as(pattern))
         mine = pair[0].forward(ids_of())
-        handle.hook.remove()
+        point.remove_hooks()
         assert not torch.allclose(mine, plain, atol=1e-2)
         from iclmech.interventions import placed
 

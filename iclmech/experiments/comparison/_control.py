@@ -1,10 +1,13 @@
 """A control of `compare`: one object says how it is made, where it stands, how it is shown, and what rests on it.
 
 place        what `make` gets                          what it returns
-"update"     (condition, trial)                        a WeightUpdate in the place of the real one, or None
-"context"    (condition)                               a PromptSet in the place of the context, or None
+"update"     (condition, trial)                        a WeightUpdate in the place of the real one, several, or None
+"context"    (condition)                               a PromptSet in the place of the context, several, or None
 "direction"  (condition, zs, icl, ft)                  {measure: values} for a vector in the place of the shift
 "model"      (model, request, seed)                    an ICLModel on which everything is done again
+
+Of several, all are run and each number of a query is the mean over them. Layers named in `meta["unreached"]` of an update are
+masked.
 """
 
 from __future__ import annotations
@@ -77,12 +80,14 @@ class Trial:
     Attributes:
         update: its name.
         lr: its learning rate.
+        position: where that rate stands on the grid.
         weights: the real update; None where it diverged.
         learn: the same method on other prompts (PromptSet, name of the control) → `WeightUpdate`, or None with a note.
     """
 
     update: str
     lr: float
+    position: int
     weights: WeightUpdate | None
     learn: Callable[[PromptSet, str], WeightUpdate | None]
 

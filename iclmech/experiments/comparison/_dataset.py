@@ -14,11 +14,11 @@ from iclmech.analysis.statistics import clustered_mean
 
 from .._labelled import text_array
 from ._contrasts import contrast_variables
+from ._extra_variables import extra_variables
 from ._gain import BASELINES, gain_variables, stacked
 from ._intervals import Intervals, cell_means, counted, over, same_queries
 from ._learning_rate import RateCurve
 from ._measure import Cell, Records
-from ._measures import SINGLE
 from ._plan import CompareError, Plan
 
 
@@ -60,8 +60,8 @@ def gather(
     plan, variables = extent.plan, {}
     for measure in extent.measures:
         cells = records.compared.get(measure, {})
-        variables |= _measure_variables(measure, cells, extentof(measure, cells, extent), "comparison", extent)
-    for measure in SINGLE:
+        variables |= _measure_variables(measure, cells, axes_of(measure, cells, extent), "comparison", extent)
+    for measure in plan.single:
         variables |= _measure_variables(measure, records.single.get(measure, {}), (), "setting", extent)
     for measure in extent.measures:
         variables |= contrast_variables(measure, variables, records, extent)
@@ -73,6 +73,7 @@ def gather(
     contrasts = plan.roster.contrasts
     coords["contrast"] = text_array(list(contrasts))
     coords["contrast_variant"] = ("contrast", text_array([c.variant for c in contrasts.values()]))
+    variables |= extra_variables(records, plan, extent.n_layers, extent.n_rates)
     if curve is not None:
         variables |= _curve_variables(curve)
         coords["rate"] = np.array(curve.grid)
@@ -96,11 +97,11 @@ def _coordinates(extent: Extent) -> dict[str, Any]:
 def gather_queries(records: Records, extent: Extent, prompts: Any) -> xr.Dataset:
     """Every measure with a query axis behind the axis of rates."""
     variables: dict[str, Any] = {}
-    kinds = (("comparison", records.compared, extent.measures), ("setting", records.single, SINGLE))
+    kinds = (("comparison", records.compared, extent.measures), ("setting", records.single, extent.plan.single))
     for kind, found, measures in kinds:
         for measure in measures:
             cells = found.get(measure, {})
-            axes = extentof(measure, cells, extent)
+            axes = axes_of(measure, cells, extent)
             shapes = [c.shape for c in cells.values() if c.ndim]
             if not shapes:
                 continue
@@ -118,7 +119,7 @@ def gather_queries(records: Records, extent: Extent, prompts: Any) -> xr.Dataset
     return xr.Dataset(variables, {**_coordinates(extent), **axis})
 
 
-def extentof(measure: str, cells: dict[Cell, np.ndarray], extent: Extent) -> tuple[str, ...]:
+def axes_of(measure: str, cells: dict[Cell, np.ndarray], extent: Extent) -> tuple[str, ...]:
     """Names of the axes behind the query axis. Raises `CompareError` if a measure changes its shape between comparisons."""
     shapes = {value.shape for value in cells.values()}
     if len(shapes) > 1:
@@ -230,4 +231,5 @@ def _curve_variables(curve: RateCurve) -> dict[str, Any]:
         "rate_sim_aou": ((*axes, "layer"), curve.sim_aou),
         "rate_label_nll_zs": ((), curve.zs_label_nll),
         "rate_label_nll_icl": ((), curve.icl_label_nll),
+        **curve.more,
     }

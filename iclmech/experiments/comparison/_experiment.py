@@ -9,6 +9,7 @@ COMPARE = Experiment(
     name="compare",
     request=CompareRequest,
     protocol="iclmech.experiments.comparison._protocol:run",
+    estimate="iclmech.experiments.comparison._cost:estimate",
     title="In-context learning beside gradient descent and layer-causal gradient descent, with controls.",
     result="iclmech.experiments.comparison._result:Comparison",
     figures="iclmech.figures:comparison_figures",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,6 @@ from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
 
 from ._control import Trial
-from ._measures import SINGLE
 from ._plan import CompareError, Plan
 from ._prompts import Notes, seed_prompts
 
@@ -26,18 +26,29 @@ Cell = tuple[str, str, int, int | None]
 
 @dataclass
 class Records(Notes):
-    """Numbers per query, by measure and cell; and what should be told."""
+    """Numbers per query, by measure and cell; and what should be told.
+
+    Attributes:
+        compared, single: measures of comparisons and of settings.
+        relative_norm: ‖ΔW‖/‖W‖, the mean over draws.
+        scales: by (update, variant, seed, rate): the scales of matched random changes [draw, layer], whether they reach
+            the displacement, and that displacement [layer].
+        label_specific: by (update, variant, seed): arms of the label-specific similarity, name → [query, layer].
+    """
 
     compared: dict[str, dict[Cell, np.ndarray]] = field(default_factory=dict)
     single: dict[str, dict[Cell, np.ndarray]] = field(default_factory=dict)
     relative_norm: dict[Cell, float] = field(default_factory=dict)
+    scales: dict[tuple[str, str, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
+    label_specific: dict[tuple[str, str, int], dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Condition:
     """One model with one demonstration set: what all its settings share.
 
-    `made` keeps what controls make of the prompts, for all variants of the model and all controls that need the same.
+    `made` keeps what controls make of the prompts, for all variants of the model and all controls that need the same;
+    `states` the attn_out of contexts of this model that are needed again, by the hash of their prompts.
     """
 
     plan: Plan
@@ -48,6 +59,8 @@ class Condition:
     other_task: Task | None = None
     made: dict[str, Any] = field(default_factory=dict)
     strict: bool = False  # an update that fails is an error, not a note
+    task: Any = None
+    states: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -79,40 +92,68 @@ class Condition:
         matched = plan.request.match_positions and setting == "zs"
         return capture(self.model, prompts, setting, sites or plan.sites, plan.position, match_positions=matched)
 
+    def run_scored(self, prompts: PromptSet, setting: Any) -> Activations:
+        """Capture one setting; where calibration was asked for, with the prior of the model as it is now in its meta."""
+        acts, how = self.run(prompts, setting), self.plan.request.calibrate
+        if how is None:
+            return acts
+        from iclmech.calibration import prior
+
+        asked = prompts if prompts.contexts[0].demonstrations else self.prompts
+        texts = [d.text for d in asked.demonstrations]
+        found = prior(self.model, prompts, how, setting=setting, texts=texts)  # type: ignore[arg-type]  # the plan checked it
+        return replace(acts, meta={**acts.meta, "prior": found})
+
 
 def measure(
     condition: Condition, rates: dict[str, tuple[float, ...]], zs: Activations, step: Callable[[str], None]
 ) -> None:
     """All settings and comparisons of one demonstration set on one model, into `condition.records`."""
     plan, variant = condition.plan, condition.variant
-    record_setting(condition, "zs", None, zs)
+    record_setting(condition, "zs", None, [zs])
     step("icl")
-    icl = condition.run(condition.prompts, "icl")
-    record_setting(condition, "icl", None, icl)
+    icl = condition.run_scored(condition.prompts, "icl")
+    record_setting(condition, "icl", None, [icl])
+    condition.states[condition.prompts.hash] = icl["attn_out"]
     for control in plan.controls_on(variant, "context"):
-        context = control(condition)
-        if context is not None:
-            step(control.name)
-            other = condition.run(context, "icl")
-            record_setting(condition, control.name, None, other)
+        contexts = _several(control(condition))
+        if contexts:
+            others = [_context(condition, control.name, context, step) for context in contexts]
+            record_setting(condition, control.name, None, others)
             if control.compared:
-                record_comparison(condition, control.name, None, zs, icl, other)
+                record_comparison(condition, control.name, None, zs, icl, [(other, ()) for other in others])
     shift: Activations | None = None
     for update in plan.updates:
         for position, lr in enumerate(rates[update]):
-            for name, ft in fine_tuned(condition, update, lr, position, step):
-                record_setting(condition, f"ft:{name}", position, ft)
-                record_comparison(condition, name, position, zs, icl, ft)
-                shift = ft if shift is None and name == update else shift
+            for name, tuned in fine_tuned(condition, update, lr, position, step):
+                record_setting(condition, f"ft:{name}", position, [ft for ft, _ in tuned])
+                record_comparison(condition, name, position, zs, icl, tuned)
+                shift = tuned[0][0] if shift is None and name == update else shift
     for control in plan.controls_on(variant, "direction") if shift is not None else ():
         for name, value in control(condition, zs, icl, shift).items():
             condition.records.compared.setdefault(name, {})[condition.cell(control.name, None)] = _numpy(value)
 
 
+def _several(made: Any) -> list[Any]:
+    return list(made) if isinstance(made, list) else [] if made is None else [made]
+
+
+def _context(condition: Condition, name: str, context: PromptSet, step: Callable[[str], None]) -> Activations:
+    step(name)
+    acts = condition.run_scored(context, "icl")
+    if condition.plan.request.label_specific:
+        condition.states[context.hash] = acts["attn_out"]
+    return acts
+
+
+Tuned = list[tuple[Activations, Sequence[int]]]
+"""Of every draw the zero-shot setting under the update, and the layers that are masked."""
+
+
 def fine_tuned(
     condition: Condition, update: str, lr: float, position: int, step: Callable[[str], None]
-) -> Iterator[tuple[str, Activations]]:
-    """The fine-tuned setting under the update itself and under its controls: (name, activations)."""
+) -> Iterator[tuple[str, Tuned]]:
+    """The fine-tuned setting under the update itself and under its controls: (name, one or several of it)."""
 
     def learn(prompts: PromptSet, control: str) -> Any:
         step(f"{update}:{control}")
@@ -120,17 +161,19 @@ def fine_tuned(
 
     step(update)
     real = try_update(condition, update, update, condition.prompts, lr)
-    trial = Trial(update, lr, real, learn)
-    versions: list[tuple[str, Any]] = [(update, real)]
-    for control in condition.plan.controls_on(condition.variant, "update"):
-        versions.append((f"{update}:{control.name}", control(condition, trial)))
-    for name, weights in versions:
-        if weights is None:
-            continue
-        condition.records.relative_norm[condition.cell(name, position)] = weights.relative_norm()
-        with weights.applied(condition.model):
-            ft = condition.run(condition.prompts, "zs")
-        yield name, ft
+    trial = Trial(update, lr, position, real, learn)
+    controls = condition.plan.controls_on(condition.variant, "update")
+    versions = [(update, lambda: real), *((f"{update}:{c.name}", partial(c, condition, trial)) for c in controls)]
+    for name, make in versions:
+        made = [weights for weights in _several(make()) if weights is not None]
+        tuned: Tuned = []
+        for weights in made:
+            with weights.applied(condition.model):
+                tuned.append((condition.run_scored(condition.prompts, "zs"), weights.meta.get("unreached", ())))
+        if tuned:
+            norm = float(np.mean([weights.relative_norm() for weights in made]))
+            condition.records.relative_norm[condition.cell(name, position)] = norm
+            yield name, tuned
 
 
 def try_update(condition: Condition, name: str, update: str, prompts: PromptSet, lr: float) -> Any:
@@ -145,21 +188,43 @@ def try_update(condition: Condition, name: str, update: str, prompts: PromptSet,
         return None
 
 
-def record_setting(condition: Condition, name: str, lr: int | None, acts: Activations) -> None:
-    """Accuracy and label likelihood of one setting."""
-    for measure_name in SINGLE:
-        value = REGISTRIES["measure"][measure_name](acts)
-        condition.records.single.setdefault(measure_name, {})[condition.cell(name, lr)] = _numpy(value)
+def record_setting(condition: Condition, name: str, lr: int | None, draws: Sequence[Activations]) -> None:
+    """Accuracy, label likelihood and the like of one setting, averaged over draws."""
+    for measure_name in condition.plan.single:
+        value = mean_over_draws([_numpy(REGISTRIES["measure"][measure_name](acts)) for acts in draws])
+        condition.records.single.setdefault(measure_name, {})[condition.cell(name, lr)] = value
 
 
 def record_comparison(
-    condition: Condition, name: str, lr: int | None, zs: Activations, icl: Activations, ft: Activations
+    condition: Condition, name: str, lr: int | None, zs: Activations, icl: Activations, draws: Tuned
 ) -> None:
-    """Every measure of (zs, icl, ft), the user's included."""
-    values = {m: REGISTRIES["measure"][m](zs, icl, ft) for m in condition.plan.measures}
-    values |= own_measures(condition, name, zs, icl, ft)
-    for measure_name, value in values.items():
-        condition.records.compared.setdefault(measure_name, {})[condition.cell(name, lr)] = _numpy(value)
+    """Every measure of (zs, icl, ft), the user's included, averaged over draws."""
+    found: dict[str, list[np.ndarray]] = {}
+    for ft, unreached in draws:
+        values = {m: _numpy(REGISTRIES["measure"][m](zs, icl, ft)) for m in condition.plan.measures}
+        values |= own_measures(condition, name, zs, icl, ft)
+        for measure_name, value in values.items():
+            if len(unreached) and value.ndim > 1 and value.shape[1] == len(zs["attn_out"][0]):
+                value = value.copy()
+                value[:, list(unreached)] = np.nan
+            found.setdefault(measure_name, []).append(value)
+    for measure_name, each in found.items():
+        condition.records.compared.setdefault(measure_name, {})[condition.cell(name, lr)] = mean_over_draws(each)
+
+
+def mean_over_draws(values: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean, masked draws left out; NaN where all are.
+
+    >>> import numpy as np
+    >>> mean_over_draws([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
+    array([ 2., nan])
+    """
+    if len(values) == 1:
+        return values[0]
+    stacked = np.stack(values)
+    known = (~np.isnan(stacked)).sum(axis=0)
+    total = np.nansum(stacked, axis=0)
+    return np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
 
 
 def own_measures(

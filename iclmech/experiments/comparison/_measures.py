@@ -37,6 +37,13 @@ def label_js_from_icl(zs: Activations, icl: Activations, ft: Activations) -> Any
     return metrics.label_js(icl, ft) if icl.label_scores.shape[1] else torch.full((len(icl),), torch.nan)
 
 
+def displacement_from_zero_shot(zs: Activations, icl: Activations, ft: Activations) -> Tensor:
+    """`metrics.displacement` of what is compared."""
+    from iclmech.analysis import metrics
+
+    return metrics.displacement(zs, ft)
+
+
 def correct(acts: Activations) -> Tensor:
     """1 where a query is answered rightly."""
     from iclmech.analysis import metrics
@@ -47,6 +54,32 @@ def correct(acts: Activations) -> Tensor:
 def label_nll(acts: Activations) -> Tensor:
     """-log p of the right answer, in nats per token."""
     return -acts.target_scores
+
+
+def answer_share(acts: Activations) -> Any:
+    """`metrics.answer_share`; NaN for free-text answers."""
+    from iclmech.analysis import metrics
+
+    return metrics.answer_share(acts) if acts.label_scores.shape[1] else float("nan")
+
+
+def above_constant(acts: Activations) -> Any:
+    """`metrics.above_constant`, the best constant answer of these queries; NaN for free-text answers."""
+    import torch
+
+    from iclmech.analysis import metrics
+
+    labels = acts.meta["labels"]
+    if not acts.label_scores.shape[1] or all(label is None for label in labels):
+        return torch.full((len(labels),), torch.nan)
+    return metrics.above_constant(acts, labels)
+
+
+def accuracy_calibrated(acts: Activations) -> Any:
+    """1 where a query is answered rightly once the prior of its context is taken out."""
+    from iclmech.calibration import calibrated
+
+    return correct(calibrated(acts, acts.meta["prior"]))
 
 
 SIM_AOU = Measure(
@@ -64,10 +97,25 @@ CHANGE_AGREEMENT = Measure(
 )
 LABEL_JS = Measure("label_js", label_js_from_icl, (), "label divergence (JS)", "nats", (0, None))
 ACCURACY = Measure("accuracy", correct, (), "accuracy", "share of queries", (0, 1), of="setting")
+DISPLACEMENT = Measure(
+    "displacement", displacement_from_zero_shot, ("layer",), "displacement", "1 - cosine with zero-shot", (0, 2)
+)
+SIM_AOU_LABELS = Measure(
+    "sim_aou_labels", None, ("layer",), "label-specific similarity", "difference of cosines", (-2, 2)
+)
+ABOVE_CONSTANT = Measure(
+    "above_constant", above_constant, (), "accuracy beyond the best constant answer", "share of queries", (-1, 1), of="setting",
+)  # fmt: skip
+ANSWER_SHARE = Measure(
+    "answer_share", answer_share, (), "share of the most frequent answer", "share of queries", (0, 1), of="setting"
+)
+ACCURACY_CALIBRATED = Measure(
+    "accuracy_calibrated", accuracy_calibrated, (), "accuracy, calibrated", "share of queries", (0, 1), of="setting"
+)
 LABEL_NLL = Measure("label_nll", label_nll, (), "label NLL", "nats per token", (0, None), of="setting")
 
-COMPARED = ("sim_aou", "null_closed_form", "sim_am", "rec2ftp", "change_agreement", "label_js")
+COMPARED = ("sim_aou", "null_closed_form", "sim_am", "rec2ftp", "change_agreement", "label_js", "displacement")
 """Measures of (zs, icl, ft), in every comparison, in the order of the dataset."""
 
-SINGLE = ("accuracy", "label_nll")
+SINGLE = ("accuracy", "label_nll", "above_constant", "answer_share")
 """Measures of one setting."""

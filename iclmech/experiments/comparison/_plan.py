@@ -26,8 +26,18 @@ Update = Callable[..., Any]
 Metric = Callable[[Any, Any, Any], Any]
 """`metric(zs, icl, ft)` → a number, or an array [query], [query, layer], [query, layer, head]."""
 
-DEFAULT_GRID = tuple(float(f"{10 ** (e / 2):.2g}") for e in range(-8, 1))
-"""Learning rates tried by `lr="auto"`: 1e-4 to 1, two per decade."""
+
+def rate_at(thirds: int) -> float:
+    """A learning rate by thirds of a decade: 10 ** (thirds / 3), two digits of it.
+
+    >>> rate_at(-4)
+    0.046
+    """
+    return float(f"{10 ** (thirds / 3):.2g}")
+
+
+DEFAULT_GRID = tuple(map(rate_at, range(-12, 1)))
+"""Learning rates tried by `lr="auto"`: 1e-4 to 1, three per decade."""
 
 SITES = ("attn_out", "attn_scores", "resid_post")
 """What is captured; the last only for the user's own measures."""
@@ -73,13 +83,21 @@ class Plan:
         """The controls in one place that are run on the trained or another model."""
         return [c for c in self.roster.standing(place) if variant == "trained" or c.essential]
 
-    def update(self, name: str, model: Any, prompts: Any, lr: float) -> Any:
-        """The weight update called `name` on these prompts."""
+    def update(self, name: str, model: Any, prompts: Any, lr: float | Sequence[float]) -> Any:
+        """The weight update called `name` on these prompts; a list for a list of rates, where the method takes one."""
         return self.updates[name](model, prompts, lr=lr)
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Measures of one setting."""
+        return (*SINGLE, "accuracy_calibrated") if self.request.calibrate else SINGLE
 
     def record(self) -> dict[str, Any]:
         """The plan for the provenance: JSON-serialisable."""
-        names = ("k", "n_queries", "selection", "embeddings", "match_positions", "n_boot", "level", "preset")
+        names = (
+            *("k", "n_queries", "selection", "embeddings", "match_positions", "n_boot", "level", "preset"),
+            *("n_permutations", "calibrate", "label_specific"),
+        )
         return {
             **{name: getattr(self.request, name) for name in names},
             **{name: getattr(self, name) for name in ("loss", "separator", "direction")},
@@ -110,12 +128,23 @@ def plan_of(request: CompareRequest, task: Task, model_name: str, objects: Mappi
     updates = updates_of(request.updates, options["loss"], parameters, objects.get("updates", {}))
     if request.k < 1:
         raise CompareError(f"got k={request.k}; expected at least one demonstration to learn from.")
-    metrics = metrics_of(request.metrics, objects.get("metrics", {}), (*COMPARED, *SINGLE, "relative_norm"))
+    if request.n_permutations < 1:
+        raise CompareError(f"got n_permutations={request.n_permutations}; expected at least 1.")
+    if request.calibrate not in (None, "dc", "cc", "bc"):
+        raise CompareError(f"got calibrate={request.calibrate!r}; expected 'dc', 'cc', 'bc' or None.")
+    rates = rates_of(options["lr"], list(updates))
+    if request.label_specific and rates is not None and len(next(iter(rates.values()))) > 1:
+        raise CompareError("got label_specific=True with a grid of learning rates; expected one rate for each update.")
+    metrics = metrics_of(
+        request.metrics,
+        objects.get("metrics", {}),
+        (*COMPARED, *SINGLE, "relative_norm", "accuracy_calibrated", "sim_aou_labels"),
+    )
     sites = request.sites or (SITES if metrics else SITES[:2])
     if missing := [site for site in SITES[:2] if site not in sites]:
         raise CompareError(f"got sites={tuple(sites)}; expected {' and '.join(missing)} among them.")
     return Plan(
-        request, seeds, updates, rates_of(options["lr"], list(updates)), controls, demanded, metrics,
+        request, seeds, updates, rates, controls, demanded, metrics,
         loss=options["loss"], parameters=parameters, position=objects.get("position", options["position"]),
         separator=options["separator"], selection=objects.get("selection", request.selection),
         wrong_task=objects.get("wrong_task"), sites=tuple(sites), direction=options["direction"], deviations=deviations,

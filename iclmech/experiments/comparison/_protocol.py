@@ -14,11 +14,14 @@ from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
 
 from ._control import controls_named
+from ._cost import work_of
 from ._dataset import Extent, gather, gather_queries
 from ._examples import example_attention
+from ._extra_variables import notes_of
+from ._label_specific import measure_labels
 from ._learning_rate import choose_rates
 from ._measure import Condition, Records, measure, queries_hash
-from ._plan import DEFAULT_GRID, Plan, plan_of
+from ._plan import Plan, plan_of
 from ._prompts import other_task, seed_prompts
 from ._request import CompareRequest
 from ._result import Comparison
@@ -31,7 +34,7 @@ def run(request: CompareRequest, *, progress: bool, model: ICLModel, task: Task,
 
         objects["wrong_task"] = load_task(request.wrong_task, data=request.wrong_data)
     plan = plan_of(request, task, model.name, objects)
-    with steps("compare", _n_steps(plan), enabled=progress) as step:
+    with steps("compare", work_of(plan).steps, enabled=progress) as step:
         return _compare(model, task, plan, step)
 
 
@@ -46,13 +49,16 @@ def _compare(model: ICLModel, task: Task, plan: Plan, step: Callable[[str], None
     for variant in plan.variants:
         zero_shot: dict[str, Activations] = {}
         for seed in plan.seeds:
-            subject = _subject(model, variant, seed, plan, records)
+            subject = _subject(model, variant, seed, plan, records, step)
             if subject is None:
                 continue
             strict = variant == "trained" and n_rates == 1
-            condition = Condition(plan, records, subject, prompts[seed], variant, other, made[seed], strict)
+            condition = Condition(plan, records, subject, prompts[seed], variant, other, made[seed], strict, task)
             measure(condition, rates, _zero_shot(condition, zero_shot), step)
+            if plan.request.label_specific and variant == "trained":
+                measure_labels(condition, rates, step)
     step("statistics")
+    notes_of(records, plan)
     first = prompts[plan.seeds[0]]
     extent = Extent(plan, n_rates, model.shape.n_layers, model.shape.n_heads)
     means = gather(records, extent, curve, rates, prompts)
@@ -65,11 +71,14 @@ def _compare(model: ICLModel, task: Task, plan: Plan, step: Callable[[str], None
     return Comparison(means, queries, examples)
 
 
-def _subject(model: ICLModel, variant: str, seed: int, plan: Plan, records: Records) -> ICLModel | None:
+def _subject(
+    model: ICLModel, variant: str, seed: int, plan: Plan, records: Records, step: Callable[[str], None]
+) -> ICLModel | None:
     """The model itself, or the one that a control puts in its place, anew for each seed."""
     if variant == "trained":
         return model
     (control,) = controls_named([variant])
+    step(f"{variant} model")
     try:
         return control(model, plan.request, seed)
     except ModelError as error:
@@ -83,10 +92,10 @@ def _zero_shot(condition: Condition, kept: dict[str, Activations]) -> Activation
     """The zero-shot setting; captured once for the trained model, since all seeds have the same queries."""
     key = queries_hash(condition.prompts)
     if condition.variant != "trained":
-        return condition.run(condition.prompts, "zs")
+        return condition.run_scored(condition.prompts, "zs")
     if key not in kept:
         kept.clear()  # label words that change from seed to seed must not pile up
-        kept[key] = condition.run(condition.prompts, "zs")
+        kept[key] = condition.run_scored(condition.prompts, "zs")
     return kept[key]
 
 
@@ -114,15 +123,3 @@ def _origin(model: ICLModel, task: Task, plan: Plan, prompts: dict[int, PromptSe
         plan=plan.record(),
         notes=records.notes,
     )
-
-
-def _n_steps(plan: Plan) -> int:
-    """How many steps the progress bar has, at most."""
-    n_rates = len(next(iter(plan.rates.values()))) if plan.rates else 1
-    search = 0 if plan.rates else len(plan.updates) * len(DEFAULT_GRID)
-
-    def each(variant: str) -> int:
-        contexts, changes = (len(plan.controls_on(variant, place)) for place in ("context", "update"))
-        return 1 + contexts + len(plan.updates) * n_rates * (1 + changes)
-
-    return search + len(plan.seeds) * sum(map(each, plan.variants)) + 1

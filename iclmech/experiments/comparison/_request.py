@@ -19,7 +19,7 @@ class CompareRequest(ModelTaskRequest):
     """Queries, the same for every seed."""
     updates: tuple[str, ...] = ("gd", "lcgd")
     """Updates, separated by commas: gd, lcgd, lcgd_bottom_up, momentum, or a registered one."""
-    seeds: int | tuple[int, ...] = 3
+    seeds: int | tuple[int, ...] = 5
     """Draws of demonstrations: how many, or which, separated by commas."""
     lr: float | tuple[float, ...] | str = "auto"
     """auto, a number, numbers separated by commas (all are kept), or gd=0.01/0.1,lcgd=0.03/0.3."""
@@ -57,6 +57,12 @@ class CompareRequest(ModelTaskRequest):
     """Level of the intervals."""
     n_examples: int = 3
     """Prompts whose attention is kept for looking at."""
+    n_permutations: int = 6
+    """Permutations of the labels in the shuffled-label controls, averaged."""
+    calibrate: str | None = None
+    """dc, cc or bc: accuracies with the prior of each context taken out, beside the raw ones."""
+    label_specific: bool = False
+    """Measure what the right labels add to the similarity: about 20 more updates for each update and seed."""
 
 
 def request_of_plan(origin: Mapping[str, Any]) -> dict[str, Any]:

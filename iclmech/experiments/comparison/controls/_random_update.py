@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 def random_update(condition: Condition, trial: Trial) -> WeightUpdate | None:
-    """A random ΔW of the same norm; nothing where the update diverged."""
+    """A random ΔW of the same norm; nothing where the update diverged.
+
+    It hardly moves the states of a trained model, so it decides nothing: that is `matched_update`.
+    """
     return trial.weights.random_like(condition.seed) if trial.weights is not None else None
 
 
 CONTROL = Control(
     "random_update", "update", random_update, "random weight change", "a random weight change",
-    essential=True, rank=20, basic=True, colour=GREY, dash="dot",
+    essential=True, rank=25, colour=GREY, dash="dot",
 )  # fmt: skip

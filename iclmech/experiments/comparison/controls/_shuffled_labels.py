@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iclmech._base._palette import GREY
+from iclmech._base._palette import GREEN, GREY
 
 from .._control import Control, Trial
 
@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     from .._measure import Condition
 
 
-def in_context(condition: Condition) -> PromptSet:
-    """The prompts with the labels of their demonstrations permuted."""
-    return condition.once("shuffled labels", lambda: condition.prompts.with_shuffled_labels(condition.seed))
+def in_context(condition: Condition) -> list[PromptSet]:
+    """The prompts with the labels of their demonstrations permuted, several times: one permutation may keep most of them by luck."""
+    n, prompts, seed = condition.plan.request.n_permutations, condition.prompts, condition.seed
+    return condition.once(
+        "shuffled labels",
+        lambda: [prompts.with_shuffled_labels(seed)] if n == 1 else prompts.with_permuted_labels(seed, n),
+    )
 
 
-def as_update(condition: Condition, trial: Trial) -> WeightUpdate | None:
-    """The update made from them."""
-    return trial.learn(in_context(condition), "shuffled_labels")
+def as_update(condition: Condition, trial: Trial) -> list[WeightUpdate]:
+    """The updates made from them."""
+    made = (trial.learn(prompts, "shuffled_labels") for prompts in in_context(condition))
+    return [weights for weights in made if weights is not None]
 
 
 AS_UPDATE = Control(
     "shuffled_labels", "update", as_update, "shuffled labels", "shuffled labels",
     rank=40, shows="the labels", colour=GREY, dash="dashdot",
 )  # fmt: skip
-IN_CONTEXT = Control("icl:shuffled_labels", "context", in_context, "shuffled labels", compared=False, contrast=False)
+IN_CONTEXT = Control(
+    "icl:shuffled_labels", "context", in_context, "shuffled labels", legend="ICL, shuffled labels",
+    rank=57, colour=GREEN, dash="dashdot",
+)  # fmt: skip

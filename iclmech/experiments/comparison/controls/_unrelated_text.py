@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from iclmech._base._palette import GREEN
+
 from .._control import Control
 
 if TYPE_CHECKING:
@@ -20,4 +22,7 @@ def unrelated_text(condition: Condition) -> PromptSet:
     )
 
 
-CONTROL = Control("icl:unrelated_text", "context", unrelated_text, "unrelated text", compared=False, contrast=False)
+CONTROL = Control(
+    "icl:unrelated_text", "context", unrelated_text, "unrelated text", "unrelated text before the query", legend="ICL, unrelated text",
+    rank=55, basic=True, colour=GREEN, dash="dot",
+)  # fmt: skip

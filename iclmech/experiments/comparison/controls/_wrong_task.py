@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iclmech._base._palette import ORANGE
+from iclmech._base._palette import GREEN, ORANGE
 
 from .._control import Control, Trial
 
@@ -34,5 +34,6 @@ AS_UPDATE = Control(
     rank=50, shows="this task", needs_task=True, colour=ORANGE, dash="longdash",
 )  # fmt: skip
 IN_CONTEXT = Control(
-    "icl:wrong_task", "context", in_context, "another task", compared=False, contrast=False, needs_task=True
-)
+    "icl:wrong_task", "context", in_context, "another task", legend="ICL, another task",
+    rank=56, needs_task=True, colour=GREEN, dash="longdash",
+)  # fmt: skip

@@ -1,0 +1,128 @@
+"""Variables that are no measure of every comparison: chance, the scales of matched updates, the label-specific similarity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from iclmech.analysis.statistics import two_way_interval
+
+from ._measure import Records, mean_over_draws
+from ._plan import Plan
+
+Variables = dict[str, tuple[tuple[str, ...], Any]]
+
+OFF = 0.1
+"""Relative distance of displacements from which a matched update is told not to match."""
+
+
+def extra_variables(records: Records, plan: Plan, n_layers: int, n_rates: int) -> Variables:
+    """Name → (dimensions, values); empty where nothing of the kind was run."""
+    return {**_chance(records, plan), **_scales(records, plan, n_layers, n_rates), **_labels(records, plan, n_layers)}
+
+
+def _chance(records: Records, plan: Plan) -> Variables:
+    """Accuracy of the best constant answer [seed]: 1[right] minus what `above_constant` adds to it, of any setting."""
+    right, above = (records.single.get(name, {}) for name in ("accuracy", "above_constant"))
+    values = np.full(len(plan.seeds), np.nan)
+    for s, seed in enumerate(plan.seeds):
+        cell = ("zs", "trained", seed, None)
+        if cell in right and cell in above and np.isfinite(above[cell]).any():
+            values[s] = np.nanmean(right[cell] - above[cell])
+    return {"chance": (("seed",), values)} if above else {}
+
+
+def _scales(records: Records, plan: Plan, n_layers: int, n_rates: int) -> Variables:
+    if not records.scales:
+        return {}
+    shape = (len(plan.updates), len(plan.variants), len(plan.seeds), n_rates, n_layers)
+    scale, unreached, aim = (np.full(shape, np.nan) for _ in range(3))
+    for (update, variant, seed, rate), (scales, reached, target) in records.scales.items():
+        at = (list(plan.updates).index(update), plan.variants.index(variant), plan.seeds.index(seed), rate)
+        scale[at], aim[at] = mean_over_draws(list(np.where(reached, scales, np.nan))), target
+        unreached[at] = 1 - reached.mean(axis=0)
+    axes = ("update", "variant", "seed", "lr", "layer")
+    return {
+        "matched_scale": (axes, scale),
+        "matched_unreached": (axes, unreached),
+        "matched_aim": (axes, aim),
+    }
+
+
+def _labels(records: Records, plan: Plan, n_layers: int) -> Variables:
+    """Means over queries of every arm, and of the estimate an interval for other seeds and other queries."""
+    if not records.label_specific:
+        return {}
+    names = list(plan.roster.comparisons)
+    head = (len(names), len(plan.variants))
+    arms = sorted({arm for found in records.label_specific.values() for arm in found} - {"share_kept"})
+    values = {arm: np.full((*head, len(plan.seeds), n_layers), np.nan) for arm in arms}
+    kept = np.full(len(plan.seeds), np.nan)
+    tables: dict[tuple[int, int], list[np.ndarray]] = {}
+    for (update, variant, seed), found in records.label_specific.items():
+        at = (names.index(update), plan.variants.index(variant))
+        s = plan.seeds.index(seed)
+        for arm in arms:
+            values[arm][(*at, s)] = mean_over_draws(list(found[arm])) if arm in found else np.nan
+        kept[s] = float(found["share_kept"])
+        tables.setdefault(at, []).append(_over_layers(found["delta"]))
+    overall, interval = np.full(head, np.nan), np.full((*head, 2), np.nan)
+    for at, rows in tables.items():
+        if len({len(row) for row in rows}) == 1:
+            found = two_way_interval(np.stack(rows), plan.request.level)
+            overall[at], interval[at] = found.mean, (found.low, found.high)
+    axes = ("comparison", "variant", "seed", "layer")
+    made: Variables = {f"sim_aou_labels{'' if arm == 'delta' else '_' + arm}": (axes, values[arm]) for arm in arms}
+    made["sim_aou_labels_mean"] = (axes[:2], overall)
+    made["sim_aou_labels_mean_ci"] = ((*axes[:2], "bound"), interval)
+    made["sim_aou_labels_share_kept"] = (("seed",), kept)
+    return made
+
+
+def _over_layers(values: np.ndarray) -> np.ndarray:
+    return mean_over_draws(list(values.T))
+
+
+def notes_of(records: Records, plan: Plan) -> None:
+    """How matched updates came out, one note for each update on each model."""
+    for update in plan.updates:
+        for variant in plan.variants:
+            found = [v for (u, w, _, _), v in records.scales.items() if (u, w) == (update, variant)]
+            if found:
+                records.note(_matched_note(records, update, variant, found))
+
+
+def _matched_note(records: Records, update: str, variant: str, found: list[Any]) -> str:
+    scales, reached = (np.concatenate([one[i] for one in found]) for i in (0, 1))  # [draw of any seed, layer]
+    name = f"{update}:matched_update"
+    norms = [
+        np.mean([v for (n, w, _, _), v in records.relative_norm.items() if (n, w) == (which, variant)])
+        for which in (name, update)
+    ]
+    said = f"{name} ({variant}): random changes "
+    if reached.any():
+        said += f"{scales[reached].min():.2g} to {scales[reached].max():.2g} times the norm of the update's, layer by layer; "
+    said += f"‖ΔW‖/‖W‖ {norms[0]:.2g}, of the update {norms[1]:.2g}."
+    for lost, why in (
+        (~reached & (scales == 0), "the random changes below move the states further already"),
+        (~reached & (scales > 0), "no random change moves the states as far"),
+    ):
+        if lost.any():
+            where = ", ".join(f"{layer} ({share:.0%})" for layer, share in enumerate(lost.mean(axis=0)) if share)
+            said += f" Left out, since {why}, in layers (share of draws): {where}."
+    off = [layer for layer, gap in enumerate(_gaps(records, name, update, variant)) if gap > OFF]
+    if off:
+        said += f" On the queries themselves the displacements differ by more than {OFF:.0%} in layers {', '.join(map(str, off))}."
+    return said
+
+
+def _gaps(records: Records, name: str, update: str, variant: str) -> np.ndarray:
+    """|displacement of the matched update / of the update - 1| on the queries [layer]."""
+    moved = records.compared.get("displacement", {})
+    sides = [[v for (n, w, _, _), v in moved.items() if (n, w) == (which, variant)] for which in (name, update)]
+    if not all(sides):
+        return np.zeros(0)
+    mine, theirs = (mean_over_draws(list(np.concatenate(side))) for side in sides)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.abs(mine / theirs - 1)
