@@ -31,7 +31,7 @@ class OrderRequest(ModelTaskRequest):
     separator: str | None = None
     """After each demonstration (\\n for a line break, <eos> for end-of-text); by default the task's own."""
     n_boot: int = 1000
-    """Resamples of the bootstrap."""
+    """Of no effect any more: intervals are two-way, not resampled."""
     level: float = 0.95
     """Level of the intervals."""
 

@@ -80,7 +80,8 @@ def compare(
         sites: what is captured: attn_out and attn_scores, and resid_post where there are `metrics`; one's own list must hold
             the first two.
         match_positions: place zero-shot queries at the positions they have behind the demonstrations.
-        n_boot, level: resamples and level of the intervals.
+        n_boot: of no effect any more; intervals are two-way, not resampled.
+        level: of the intervals.
         n_examples: prompts whose attention is kept for looking at.
         n_permutations: permutations of the labels in the shuffled-label controls, whose numbers are averaged.
         calibrate: accuracies with the prior of each context taken out (`accuracy_calibrated`), as in `icl.calibration.prior`.

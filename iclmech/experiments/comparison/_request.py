@@ -52,7 +52,7 @@ class CompareRequest(ModelTaskRequest):
     match_positions: bool = False
     """Place zero-shot queries at the positions that they have behind the demonstrations."""
     n_boot: int = 1000
-    """Resamples of the bootstrap."""
+    """Of no effect any more: intervals are two-way, not resampled."""
     level: float = 0.95
     """Level of the intervals."""
     n_examples: int = 3
