@@ -11,7 +11,7 @@ import torch
 from iclmech.captures import Row, capture, capture_variants, iter_run, queries_at_prefixes
 from iclmech.interventions import add, zero
 from iclmech.models import ICLModel, load_model
-from iclmech.models._load import boot
+from iclmech.models.backends._boot import boot
 from iclmech.tasks import PromptSet, build_prompts, load_task
 
 from ._cases import Case, same
