@@ -25,14 +25,13 @@ from ._files import (
 from ._html import html_table as html_table
 from ._progress import duration as duration, steps as steps, track as track
 from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
-from ._records import Measure as Measure, Update as Update, imported as imported
+from ._records import Measure as Measure, Update as Update
 from ._registry import (
     REGISTRIES as REGISTRIES,
     Registry as Registry,
-    RegistryError as RegistryError,
     register as register,
-    resolve as resolve,
 )
 from ._result import Formerly as Formerly, Result as Result, load_result as load_result
 from ._seeds import np_rng as np_rng, rng as rng
 from ._site_names import SITES as SITES, Site as Site, check_sites as check_sites
+from ._targets import RegistryError as RegistryError, imported as imported, resolve as resolve

@@ -5,18 +5,11 @@ Functions are given as themselves or as "package.module:name", imported when the
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-
-def imported(function: Callable[..., Any] | str) -> Callable[..., Any]:
-    """The function itself, imported where only its place is given."""
-    if callable(function):
-        return function
-    module, _, name = function.partition(":")
-    return getattr(importlib.import_module(module), name)
+from ._targets import imported
 
 
 @dataclass(frozen=True)

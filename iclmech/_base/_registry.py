@@ -14,15 +14,11 @@ import os
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from ._errors import ICLMechError
 from ._records import Measure, Update
+from ._targets import RegistryError, resolve
 
 T = TypeVar("T")
 PLUGINS = "ICLMECH_PLUGINS"
-
-
-class RegistryError(ICLMechError, ValueError):
-    """A name that is not known, is taken, or whose target cannot be imported."""
 
 
 class Registry(Generic[T]):
@@ -71,15 +67,6 @@ class Registry(Generic[T]):
             raise RegistryError(f"got the {self.kind} {name!r}; known are {', '.join(self._targets) or 'none'}.{hint}")
         target = self._targets[name]
         return resolve(target) if isinstance(target, str) else target  # type: ignore[return-value]  # what was registered
-
-
-def resolve(target: str) -> Any:
-    """The object behind "package.module:name". Raises `RegistryError` where there is none."""
-    module, _, name = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise RegistryError(f"{target!r} cannot be imported ({error}); expected 'package.module:name'.") from error
 
 
 def _origin(target: Any) -> str:
