@@ -35,4 +35,10 @@ from .twin._partial_pass import (
     with_first as with_first,
     with_states as with_states,
 )
-from .twin._twin import Place as Place, Twin as Twin, attention as attention, narrowed as narrowed
+from .twin._twin import (
+    Place as Place,
+    Twin as Twin,
+    at_places as at_places,
+    attention as attention,
+    narrowed as narrowed,
+)

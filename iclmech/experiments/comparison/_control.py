@@ -12,7 +12,7 @@ masked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,14 +82,15 @@ class Trial:
         lr: its learning rate.
         position: where that rate stands on the grid.
         weights: the real update; None where it diverged.
-        learn: the same method on other prompts (PromptSet, name of the control) → `WeightUpdate`, or None with a note.
+        learn: the same method on other prompts ([PromptSet, …], name of the control) → a `WeightUpdate` each; one that
+            diverges is left out with a note.
     """
 
     update: str
     lr: float
     position: int
     weights: WeightUpdate | None
-    learn: Callable[[PromptSet, str], WeightUpdate | None]
+    learn: Callable[[Sequence[PromptSet], str], list[WeightUpdate]]
 
 
 def controls_named(names: Any = None) -> list[Control]:

@@ -14,6 +14,7 @@ from iclmech._base import REGISTRIES, ICLMechError, UpdateError, digest
 from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
+from iclmech.updates import WeightUpdate
 
 from ._control import Trial
 from ._plan import CompareError, Plan
@@ -155,9 +156,10 @@ def fine_tuned(
 ) -> Iterator[tuple[str, Tuned]]:
     """The fine-tuned setting under the update itself and under its controls: (name, one or several of it)."""
 
-    def learn(prompts: PromptSet, control: str) -> Any:
-        step(f"{update}:{control}")
-        return try_update(condition, f"{update}:{control}", update, prompts, lr)
+    def learn(prompts: Sequence[PromptSet], control: str) -> list[WeightUpdate]:
+        name = f"{update}:{control}"
+        made = try_updates(condition, name, update, prompts, lr, lambda: step(name))
+        return [weights for weights in made if weights is not None]
 
     step(update)
     real = try_update(condition, update, update, condition.prompts, lr)
@@ -186,6 +188,29 @@ def try_update(condition: Condition, name: str, update: str, prompts: PromptSet,
         where = f"({condition.variant}, seed {condition.seed})"
         condition.records.note(f"{name} at learning rate {lr:g} {where} was left out: {error}")
         return None
+
+
+def try_updates(
+    condition: Condition, name: str, update: str, several: Sequence[PromptSet], lr: float, step: Callable[[], None]
+) -> list[WeightUpdate | None]:
+    """The updates from several prompt sets, side by side where that can be done; None where one diverges."""
+    done = 0
+    if len(several) > 1 and condition.plan.takes_several(update):
+        step()
+        done = 1
+        try:
+            made = condition.plan.update(update, condition.model, list(several), lr)
+            for _ in several[1:]:
+                step()
+            return made
+        except UpdateError:
+            pass  # one of them; which one is seen below
+    found = []
+    for number, prompts in enumerate(several):
+        if number >= done:
+            step()
+        found.append(try_update(condition, name, update, prompts, lr))
+    return found
 
 
 def record_setting(condition: Condition, name: str, lr: int | None, draws: Sequence[Activations]) -> None:

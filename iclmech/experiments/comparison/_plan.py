@@ -87,6 +87,10 @@ class Plan:
         """The weight update called `name` on these prompts; a list for a list of rates, where the method takes one."""
         return self.updates[name](model, prompts, lr=lr)
 
+    def takes_several(self, name: str) -> bool:
+        """Whether the update called `name` may be given a list of prompt sets, which it learns from side by side."""
+        return bool(getattr(getattr(self.updates[name], "func", None), "fast", False))
+
     @property
     def single(self) -> tuple[str, ...]:
         """Measures of one setting."""

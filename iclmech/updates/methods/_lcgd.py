@@ -11,6 +11,7 @@ from torch import Tensor
 
 from iclmech._base import UpdateError
 from iclmech.models import HookFn, ICLModel, Selector
+from iclmech.tasks import PromptSet
 
 from .._learner import Gradients, Learner, add_share, check_step
 from .._samples import Loss, Sample, Source, loss_of
@@ -38,9 +39,13 @@ def layer_causal_gd(
 def layer_causal_gd(
     model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[LayerCausalOptions]
 ) -> list[WeightUpdate]: ...
+@overload
+def layer_causal_gd(
+    model: ICLModel, prompts: Sequence[PromptSet], *, lr: float, **options: Unpack[LayerCausalOptions]
+) -> list[WeightUpdate]: ...
 def layer_causal_gd(
     model: ICLModel,
-    prompts: Source,
+    prompts: Source | Sequence[PromptSet],
     *,
     lr: float | Sequence[float],
     loss: Loss = "label",
