@@ -26,7 +26,9 @@ def test_the_evidence_of_a_row_is_its_joint_density():
     chain = family.posterior(prompts).log_evidence.sum(dim=1)
     for p in range(32):
         x = prompts.x[p]
-        cov = x @ torch.diag(torch.tensor([0.25, 1.0, 4.0], dtype=torch.float64)) @ x.T + 0.16 * torch.eye(9, dtype=torch.float64)
+        cov = x @ torch.diag(torch.tensor([0.25, 1.0, 4.0], dtype=torch.float64)) @ x.T + 0.16 * torch.eye(
+            9, dtype=torch.float64
+        )
         joint = torch.distributions.MultivariateNormal(x @ torch.tensor([1.0, 0.0, -2.0], dtype=torch.float64), cov)
         assert abs(float(chain[p] - joint.log_prob(prompts.y[p]))) < 1e-10
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
 
 from iclmech.functions import Automata, Conjunctions, Parities, TeachingSequences
 

@@ -41,7 +41,7 @@ def test_every_family_gives_float64_prompts_by_seed_and_answers_for_every_prefix
     assert json.loads(json.dumps(prompts.provenance))["family"]["family"] == family.name
 
 
-@pytest.mark.parametrize("family", (*POINTS, *BOOLEAN), ids=lambda f: f.name)
+@pytest.mark.parametrize("family", [*POINTS, *BOOLEAN], ids=lambda f: f.name)
 def test_bayes_has_the_least_error_and_sees_only_what_stands_before(family):
     prompts = family.prompts(1500, 8, 5)
     found = family.bayes(prompts)
