@@ -71,6 +71,7 @@ def capture_variants(
     *,
     layers: Sequence[int] | None = None,
     match_positions: bool = False,
+    first_token: bool = False,
     path: Path = "auto",
     progress: bool = False,
 ) -> VariantActivations:
@@ -84,6 +85,7 @@ def capture_variants(
         setting: "icl" or "zs".
         sites: states at the prediction position, or "logits"; scores of the answers always come.
         layers: of those states; all by default.
+        first_token: score answers by their first token alone: its log-probability in nats.
         match_positions, path, progress: as in `capture`.
 
     Returns:
@@ -105,10 +107,11 @@ def capture_variants(
     n, last = len(changes), model.shape.n_layers - 1
     sizes = {"query": len(prompts.queries) * n}
     states = StateCollector(model, request.names, request.layers, request.places, sizes)
-    labels, run = LabelScores(model, prompts, n), _Run(model, prompts, changes, path)
+    labels, run = LabelScores(model, prompts, n, first_token), _Run(model, prompts, changes, path)
     recorded = tuple(dict.fromkeys((*recorded_sites(request.names), "resid_post")))
     wanted = tuple(dict.fromkeys((*request.layers, last)))
     batches = plan(prompts, setting, request.places, match_positions)
+    batches = [batch for batch in batches if not (first_token and batch.answers)]
     for batch in track(batches, f"capturing {n} variants, {setting}", enabled=progress):
         asked = (("resid_post",), (last,)) if batch.answers else (recorded, wanted)
         slots = _expanded(batch, n)
