@@ -10,6 +10,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "experiment": {
         "compare": f"{_COMPARISON}._experiment:COMPARE",
         "circuit": "iclmech.experiments._inference_circuit._request:CIRCUIT",
+        "head-effects": "iclmech.experiments._head_effects_request:HEAD_EFFECTS",
         "order": "iclmech.experiments._order_request:ORDER",
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",

@@ -10,12 +10,14 @@ from ._by_kind import (
     circuit_figures as circuit_figures,
     comparison_figures as comparison_figures,
     dual_form_figures as dual_form_figures,
+    head_effects_figures as head_effects_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence
+from ._head_effects import head_effects as head_effects
 from ._heads import head_map as head_map
 from ._lens import logit_lens as logit_lens
 from ._names import (

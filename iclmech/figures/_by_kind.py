@@ -10,12 +10,14 @@ from ._accuracy import accuracy_by_setting
 from ._circuit_diagram import circuit_diagram
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
+from ._head_effects import head_effects
 from ._heads import head_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
     from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, TrainingHistory
+    from iclmech.vectors import HeadEffects
 
 Figures = dict[str, go.Figure]
 
@@ -53,3 +55,8 @@ def dual_form_figures(result: DualForm) -> Figures:
 def history_figures(result: TrainingHistory) -> Figures:
     """Abilities over training."""
     return {"emergence": emergence(result.rows())}
+
+
+def head_effects_figures(result: HeadEffects) -> Figures:
+    """Effects of all heads, the leading ones, and how sure their places are."""
+    return {"effects": head_effects(result)}
