@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech._base import CaptureError, track
@@ -30,12 +30,13 @@ from ._twin_variants import VARIANT_SITES, variant_chunks
 
 @dataclass(frozen=True)
 class TargetGradients:
-    """Of every query, on the CPU: `states` at the prediction position, the `gradients` of `log_probs` in them, and `log_probs`
-    of the right answer's first token (nats)."""
+    """Of every query, on the CPU: `states` at the prediction position, the `gradients` of `log_probs` in them, `log_probs` of
+    the right answer's first token (nats), and its `ranks`: how many tokens are likelier."""
 
     states: Float[Tensor, "query layer ..."]
     gradients: Float[Tensor, "query layer ..."]
     log_probs: Float[Tensor, " query"]
+    ranks: Int[Tensor, " query"]
 
 
 def target_gradients(
@@ -66,15 +67,14 @@ def target_gradients(
     if min(targets, default=-1) < 0:
         raise CaptureError("a query of these prompts has no answer; gradients of its log-probability need one.")
     batches = [batch for batch in plan(prompts, setting, Recorded.checked("prediction")) if not batch.answers]
-    found: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+    found: dict[int, tuple[Tensor, ...]] = {}
     for batch in track(batches, f"gradients in {site}, {setting}", enabled=progress):
         nudge = _Nudge(model, site, len(batch.rows))
         for chunk in _chunks(model, prompts, batch, nudge, path):
             queries = [batch.queries[n] for n in chunk.index]
             of_chunk = nudge.gradients(chunk, [targets[j] for j in queries])
             found |= dict(zip(queries, zip(*of_chunk, strict=True), strict=True))
-    states, gradients, scores = (torch.stack([found[j][n] for j in range(len(found))]) for n in range(3))
-    return TargetGradients(states, gradients, scores)
+    return TargetGradients(*(torch.stack([found[j][n] for j in range(len(found))]) for n in range(4)))
 
 
 class _Nudge:
@@ -93,16 +93,20 @@ class _Nudge:
     def _change(self, states: Tensor, layer: int, rows: Sequence[int], layout: Layout) -> Tensor:
         return states + self.by_layer[layer][[layout.index[row] for row in rows]]
 
-    def gradients(self, chunk: Chunk, targets: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """(states, gradients, log-probabilities) of the rows of a chunk."""
-        final = chunk.values["resid_post"][:, -1, -1]
+    def gradients(self, chunk: Chunk, targets: Sequence[int]) -> tuple[Tensor, ...]:
+        """(states, gradients, log-probabilities, ranks) of the rows of a chunk."""
         with torch.enable_grad():
-            scores = log_probs(self.model, final)
-            scores = scores[torch.arange(len(targets)), torch.tensor(targets, device=scores.device)]
+            every = log_probs(self.model, chunk.values["resid_post"][:, -1, -1])
+            scores = every[torch.arange(len(targets)), torch.tensor(targets, device=every.device)]
             of_layers = torch.autograd.grad(scores.sum(), self.by_layer, allow_unused=True, materialize_grads=True)
         gradients = torch.stack([of_layer[list(chunk.index)] for of_layer in of_layers], 1)
-        states = chunk.values[self.site][:, -1].detach()
-        return tuple(value.detach().float().cpu() if value.dtype.itemsize < 4 else value.detach().cpu() for value in (states, gradients, scores))  # type: ignore[return-value]  # three
+        states, ranks = chunk.values[self.site][:, -1], torch.count_nonzero(every > scores[:, None], dim=-1)
+        return (*(_on_cpu(value) for value in (states, gradients, scores)), ranks.cpu())
+
+
+def _on_cpu(value: Tensor) -> Tensor:
+    value = value.detach()
+    return (value.float() if value.dtype.itemsize < 4 else value).cpu()
 
 
 def _chunks(model: ICLModel, prompts: PromptSet, batch: Batch, nudge: _Nudge, path: Path) -> Iterator[Chunk]:

@@ -20,7 +20,7 @@ _LEADING = 12
 
 
 def head_effects(result: HeadEffects, *, theme: Theme = "light") -> go.Figure:
-    """Mean effect of every head, with its sign; rings mark the heads that were looked for.
+    """Mean effect of every head, with its sign; frames mark the heads that were looked for.
 
     Below: the heads with the largest effects, 95 % bootstrap intervals over demonstration sets, and in how many of the
     replicates each is among the top n.
@@ -40,7 +40,7 @@ def head_effects(result: HeadEffects, *, theme: Theme = "light") -> go.Figure:
     ]
     leading = result.top(min(_LEADING, max(2 * result.n, 4), int(verified.sum() or verified.size)))[::-1]
     rows = float(60 + 22 * len(leading))
-    titles = ["All heads", "Heads with the largest effects", f"Share of replicates in which they are among the top {len(top)}"]
+    titles = ["All heads", "Heads with the largest effects", f"How often they are among the top {len(top)}"]
     figure = panels(titles, shared_x=False, heights=[map_height(len(layers)), rows, rows], spacing=84)
     note = np.array(notes).reshape(values.shape)
     draw_map(figure, values, 1, layers=layers, columns=heads, notes=note, unit="effect", mark=top)
@@ -60,7 +60,12 @@ def head_effects(result: HeadEffects, *, theme: Theme = "light") -> go.Figure:
 
 
 def _leading(
-    figure: go.Figure, heads: list[tuple[int, int]], values: np.ndarray, low: np.ndarray, high: np.ndarray, member: np.ndarray
+    figure: go.Figure,
+    heads: list[tuple[int, int]],
+    values: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    member: np.ndarray,
 ) -> None:
     names = [f"L{layer}H{head}" for layer, head in heads]
     at = tuple(np.array(heads).T)
@@ -76,6 +81,6 @@ def _leading(
         x=member[at], y=names, orientation="h", showlegend=False, marker={"color": GREY}, name="membership",
         hovertemplate="<b>%{y}</b>: %{x:.0%}<extra></extra>", row=3, col=1,
     )  # fmt: skip
-    figure.update_xaxes(title="share of bootstrap replicates", range=[0, 1], tickformat=".0%", row=3, col=1)
+    figure.update_xaxes(title="share of bootstrap replicates", range=[0, 1.01], tickformat=".0%", row=3, col=1)
     for row in (2, 3):
         figure.update_yaxes(type="category", dtick=1, row=row, col=1)

@@ -41,7 +41,7 @@ def draw_map(
         layers, columns: what the rows and columns are called.
         notes: a text for every cell, shown on hovering below the number.
         unit: what the numbers are.
-        mark: (layer, column) pairs to ring.
+        mark: (layer, column) pairs to frame; columns are numbers there.
         across: title of the horizontal axis.
     """
     gap = 1 if len(columns) <= 32 else 0
@@ -51,10 +51,10 @@ def draw_map(
         hoverongaps=False, texttemplate="%{z:.2f}" if len(columns) <= _TEXT_UP_TO and len(layers) <= 12 else None, name=unit,
         hovertemplate=f"<b>L%{{y}}{named}%{{x}}</b><br>{unit}: %{{z:+.3f}}<br>%{{customdata}}<extra></extra>", row=row, col=1,
     )  # fmt: skip
-    if mark:
-        figure.add_scatter(
-            x=[column for _, column in mark], y=[layer for layer, _ in mark], mode="markers", showlegend=False, hoverinfo="skip",
-            marker={"symbol": "circle-open", "size": 13, "color": GREEN, "line": {"width": 2.5}}, row=row, col=1,
+    for layer, column in mark:
+        figure.add_shape(
+            type="rect", x0=column - 0.5, x1=column + 0.5, y0=layer - 0.5, y1=layer + 0.5, line={"color": GREEN, "width": 2.5},
+            row=row, col=1,
         )  # fmt: skip
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(len(layers), 14), showgrid=False, zeroline=False, row=row, col=1)  # fmt: skip
     dtick = _tick(len(columns), 16) if across == "head" else None
@@ -66,7 +66,7 @@ def signed_colours(figure: go.Figure, values: np.ndarray, unit: str) -> None:
     finite = values[np.isfinite(values)]
     top = float(np.abs(finite).max()) if finite.size and np.abs(finite).max() > 0 else 1.0
     bar = {"orientation": "h", "thickness": 10, "len": 1, "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
-           "ypad": 22, "xpad": 0, "outlinewidth": 0, "nticks": 6, "title": {"text": unit, "side": "top", "font": {"size": 12}}}  # fmt: skip
+           "ypad": 8, "xpad": 0, "outlinewidth": 0, "nticks": 6, "title": {"text": unit, "side": "bottom", "font": {"size": 12}}}  # fmt: skip
     figure.update_layout(coloraxis={"autocolorscale": True, "cmin": -top, "cmax": top, "cmid": 0, "colorbar": bar})
 
 

@@ -30,7 +30,9 @@ def corrupted(prompts: PromptSet, seed: int = 0) -> PromptSet:
     3
     """
     if min((len(c.demonstrations) for c in prompts.contexts), default=0) < 2:
-        raise PromptError(f"got k={prompts.k}; expected two or more demonstrations in every context, to permute labels.")
+        raise PromptError(
+            f"got k={prompts.k}; expected two or more demonstrations in every context, to permute labels."
+        )
     number, seen = [], [0] * len(prompts.contexts)
     for query in prompts.queries:  # which of its context's permutations each query gets
         number.append(seen[query.context])

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iclmech._base import CaptureError, np_rng, provenance
-from iclmech.captures import VariantActivations, capture_variants, target_gradients
+from iclmech.captures import capture_variants, target_gradients
 from iclmech.interventions import replace
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
@@ -22,6 +22,7 @@ from ._head_effects_result import HeadEffects, usual_n
 
 METHODS = ("verified", "exact", "attribution")
 Head = tuple[int, int]
+_SETTINGS = ("icl", "corrupted")
 _DIMS = ("query", "layer", "head")
 
 
@@ -86,33 +87,42 @@ def head_effects(
     shape = (model.shape.n_layers, model.shape.n_heads)
     n = usual_n(*shape) if n is None else n
     broken = corrupted(prompts, seed)
-    intact = capture_variants(model, prompts, [()], "icl", ("z",), first_token=True, progress=progress)
-    means = intact["z"][:, 0].mean(dim=0) if means is None else means
-    found = _Found(len(prompts.queries), shape)
+    found = _Found(prompts, shape)
+    if means is None:
+        intact = capture_variants(model, prompts, [()], "icl", ("z",), first_token=True, progress=progress)
+        means = intact["z"][:, 0].mean(dim=0)
+        found.answers("icl", intact.target_scores[:, 0], intact.target_ranks[:, 0])
     if method != "exact":
         found.estimate(model, broken, means, progress)
     everything = [(layer, head) for layer in range(shape[0]) for head in range(shape[1])]
     chosen = {"exact": everything, "attribution": []}.get(method)
     if chosen is None:
         chosen = found.choose(n, max(8, 2 * n) if n_random is None else n_random, seed)
-    runs = found.run(model, broken, means, chosen, progress)
-    data = found.dataset(prompts, intact, runs)
+    if chosen:
+        found.run(model, broken, means, chosen, progress)
     origin = provenance(
         model={"name": model.name, "hash": model.hash()}, task={"name": prompts.task}, prompts=[prompts.hash],
         corrupted=broken.hash, method=method, n=n, k=prompts.k, seed=seed,
     )  # fmt: skip
-    return HeadEffects(data, provenance=origin)
+    return HeadEffects(found.dataset(), provenance=origin)
 
 
 class _Found:
     """Effects as they are found, NaN where they are not known."""
 
-    def __init__(self, queries: int, shape: tuple[int, int]):
+    def __init__(self, prompts: PromptSet, shape: tuple[int, int]):
+        self.prompts, queries = prompts, len(prompts.queries)
+        self.probability, self.first = np.full((2, queries), np.nan), np.full((2, queries), np.nan)
         self.values = {
             name: torch.full((queries, *shape), torch.nan, dtype=torch.float64)
             for name in ("cie", "cie_log", "estimate", "estimate_log")
         }
         self.verified, self.random = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+
+    def answers(self, setting: str, log_probs: Tensor, ranks: Tensor) -> None:
+        """P of the right answer's first token, and whether it is the likeliest."""
+        at = _SETTINGS.index(setting)
+        self.probability[at], self.first[at] = log_probs.double().exp().numpy(), (ranks == 0).numpy()
 
     def estimate(self, model: ICLModel, broken: PromptSet, means: Tensor, progress: bool) -> None:
         """First-order effects of all heads."""
@@ -120,6 +130,7 @@ class _Found:
         in_log = ((means - found.states) * found.gradients).double().sum(dim=-1)
         self.values["estimate_log"] = in_log
         self.values["estimate"] = in_log * found.log_probs.double().exp()[:, None, None]
+        self.answers("corrupted", found.log_probs, found.ranks)
 
     def choose(self, n: int, n_random: int, seed: int) -> list[Head]:
         """The 3n heads with the largest mean estimates, the n with the most negative ones, and some others."""
@@ -134,29 +145,27 @@ class _Found:
         width = self.verified.shape[1]
         return [divmod(at, width) for at in (*largest, *lowest, *picked)]
 
-    def run(
-        self, model: ICLModel, broken: PromptSet, means: Tensor, heads: Sequence[Head], progress: bool
-    ) -> VariantActivations:
+    def run(self, model: ICLModel, broken: PromptSet, means: Tensor, heads: Sequence[Head], progress: bool) -> None:
         """Exact effects of some heads; the first variant is the corrupted prompt as it is."""
         edits: list[Any] = [replace("z", means[layer, head], layers=layer, heads=head, at=-1) for layer, head in heads]
         acts = capture_variants(model, broken, [(), *edits], "icl", first_token=True, progress=progress)
+        self.answers("corrupted", acts.target_scores[:, 0], acts.target_ranks[:, 0])
         scores = acts.target_scores.double()
-        if heads:
-            layers, numbers = zip(*heads, strict=True)
-            at = (slice(None), list(layers), list(numbers))
-            self.values["cie_log"][at] = scores[:, 1:] - scores[:, :1]
-            self.values["cie"][at] = scores[:, 1:].exp() - scores[:, :1].exp()
-            self.verified[at[1:]] = True
-        return acts
+        layers, numbers = zip(*heads, strict=True)
+        at = (slice(None), list(layers), list(numbers))
+        self.values["cie_log"][at] = scores[:, 1:] - scores[:, :1]
+        self.values["cie"][at] = scores[:, 1:].exp() - scores[:, :1].exp()
+        self.verified[at[1:]] = True
 
-    def dataset(self, prompts: PromptSet, intact: VariantActivations, runs: VariantActivations) -> xr.Dataset:
+    def dataset(self) -> xr.Dataset:
         """Everything, labelled."""
         data = xr.Dataset({name: (_DIMS, value.numpy()) for name, value in self.values.items()})
         for name, value in (("verified", self.verified), ("random", self.random)):
-            data[name] = (("layer", "head"), value.numpy().astype(np.int8))
-        both = (intact, runs)
-        data["probability"] = (("setting", "query"), np.stack([a.target_scores[:, 0].double().exp() for a in both]))
-        data["first"] = (("setting", "query"), np.stack([(a.target_ranks[:, 0] == 0) for a in both]).astype(np.int8))
-        data["demonstrations"] = (("query",), np.array([query.context for query in prompts.queries]))
+            data[name] = (_DIMS[1:], value.numpy().astype(np.int8))
+        data["probability"], data["first"] = (
+            (("setting", "query"), self.probability),
+            (("setting", "query"), self.first),
+        )
+        data["demonstrations"] = (("query",), np.array([query.context for query in self.prompts.queries]))
         sizes = {name: range(data.sizes[name]) for name in _DIMS}
-        return data.assign_coords(setting=["icl", "corrupted"], **sizes)
+        return data.assign_coords(setting=list(_SETTINGS), **sizes)

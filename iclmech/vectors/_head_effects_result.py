@@ -31,7 +31,7 @@ class HeadEffects(Result):
     `data`: `cie`, `cie_log` (query, layer, head): ΔP and Δ log P (nats) of the right answer's first token, NaN where a head was
     not run exactly; `estimate`, `estimate_log`: their first-order estimates; `verified`, `random` (layer, head): heads run
     exactly, and those of them drawn at random; `probability`, `first` (setting, query): P of that token, and whether it is the
-    likeliest, under intact (icl) and corrupted prompts; `demonstrations` (query): which demonstration set it stands behind.
+    likeliest, under intact (icl; NaN where means were given) and corrupted prompts; `demonstrations` (query): which demonstration set it stands behind.
     """
 
     kind = "head-effects"
@@ -205,7 +205,9 @@ class HeadEffects(Result):
             values = self._per_query[~half].reshape(int((~half).sum()), -1)[:, best].sum(axis=1)
             drawn = np_rng(0, "half of the prompts").integers(len(values), size=(1000, len(values)))
             measured, (low, high) = values.mean(), np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
-        rule = f"the summed effects of the top {self.n} heads, chosen on half of the prompts, lie above zero on the others"
+        rule = (
+            f"the summed effects of the top {self.n} heads, chosen on half of the prompts, lie above zero on the others"
+        )
         claim = "Some heads carry what the demonstrations teach"
         return Claim(claim, float(measured), float(low), float(high), "no effect", rule, by_interval(low, high))
 

@@ -10,7 +10,9 @@ from iclmech.captures import _target_gradients, capture, capture_variants, targe
 from iclmech.interventions import add
 
 
-@pytest.mark.parametrize(("family", "setting"), [("llama", "icl"), ("gpt2", "icl"), ("qwen2", "zs"), ("gpt_neo", "icl")])
+@pytest.mark.parametrize(
+    ("family", "setting"), [("llama", "icl"), ("gpt2", "icl"), ("qwen2", "zs"), ("gpt_neo", "icl")]
+)
 def test_they_are_those_of_the_plain_model(family, setting, tiny_model, tiny_hf, prompts_for):
     """By transformers alone: a zero added to the input of the output projection at the last token."""
     model, plain = tiny_model(family), tiny_hf(family)
@@ -19,7 +21,9 @@ def test_they_are_those_of_the_plain_model(family, setting, tiny_model, tiny_hf,
     for j, query in enumerate(prompts.queries):
         context = prompts.contexts[query.context]
         before = context.tokens if setting == "icl" else [prompts.bos]
-        gradients, states, score = by_transformers(plain, family, [*before, *query.tokens], context.label_tokens[query.label][0])
+        gradients, states, score = by_transformers(
+            plain, family, [*before, *query.tokens], context.label_tokens[query.label][0]
+        )
         torch.testing.assert_close(found.gradients[j].flatten(1), gradients, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(found.states[j].flatten(1), states, atol=1e-5, rtol=1e-4)
         assert float(found.log_probs[j]) == pytest.approx(score, abs=1e-5)
@@ -27,7 +31,12 @@ def test_they_are_those_of_the_plain_model(family, setting, tiny_model, tiny_hf,
 
 def by_transformers(plain, family, tokens, target):
     """(gradients, states [layer, head · d_head], log-probability) of one prompt."""
-    names = {"llama": "self_attn.o_proj", "qwen2": "self_attn.o_proj", "gpt2": "attn.c_proj", "gpt_neo": "attn.attention.out_proj"}
+    names = {
+        "llama": "self_attn.o_proj",
+        "qwen2": "self_attn.o_proj",
+        "gpt2": "attn.c_proj",
+        "gpt_neo": "attn.attention.out_proj",
+    }
     modules = [m for name, m in plain.named_modules() if name.endswith(names[family])]
     leaves = [torch.zeros(32, requires_grad=True) for _ in modules]
     seen = {}

@@ -10,7 +10,16 @@ import pytest
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
 
-TEXTS = ["fine", "dull film", "it is what it is", "great acting, poor story", "a", "never starts", "moves you", "the film"]
+TEXTS = [
+    "fine",
+    "dull film",
+    "it is what it is",
+    "great acting, poor story",
+    "a",
+    "never starts",
+    "moves you",
+    "the film",
+]
 
 
 @pytest.fixture(scope="session")

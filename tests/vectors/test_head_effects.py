@@ -31,7 +31,9 @@ class Naive:
             seen.append(states[0, -1].unflatten(0, (HEADS, WIDTH)))
             return (states, *args[1:])
 
-        handles = [m.register_forward_pre_hook(lambda mod, a, n=n: before(n, mod, a)) for n, m in enumerate(self.modules)]
+        handles = [
+            m.register_forward_pre_hook(lambda mod, a, n=n: before(n, mod, a)) for n, m in enumerate(self.modules)
+        ]
         with torch.no_grad():
             logits = self.plain(torch.tensor([tokens])).logits[0, -1].double()
         for handle in handles:
@@ -84,7 +86,9 @@ def test_attribution_is_the_slope_towards_the_mean(setting):
                 float(naive(broken.sequence(j), (layer, head, own[layer, head].lerp(means[layer, head], s)))[0][token])
                 for s in (step, -step)
             ]
-            assert float(estimate[j, layer, head]) == pytest.approx((both[0] - both[1]) / (2 * step), abs=2e-5, rel=2e-2)
+            assert float(estimate[j, layer, head]) == pytest.approx(
+                (both[0] - both[1]) / (2 * step), abs=2e-5, rel=2e-2
+            )
     torch.testing.assert_close(found.aie, estimate.mean(0))
 
 
