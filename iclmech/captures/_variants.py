@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech._base import CaptureError, rng, track
-from iclmech.interventions import EditSite, Intervention, add
+from iclmech.interventions import EditSite, Intervention, add, standing_edits
 from iclmech.models import ICLModel, Twin
 from iclmech.models._verified import close, verdict
 from iclmech.tasks import PromptSet
@@ -138,7 +138,9 @@ class _Run:
     """Variants through the model: together on the twin where they can be, else one by one."""
 
     def __init__(self, model: ICLModel, prompts: PromptSet, changes: list[tuple[Intervention, ...]], path: Path):
-        self.model, self.changes, self.path = model, changes, path
+        stands = standing_edits(model)
+        self.model, self.path = model, path
+        self.changes = [(*stands, *change) for change in changes]
         self.clean = Session(model, "fast", prompts=prompts)
         self.alone = [Session(model, path, change, prompts=prompts) for change in changes]
 
