@@ -19,7 +19,7 @@ from iclmech.vectors import HeadEffects, head_effects
 from iclmech.vectors._corrupted import corrupted
 
 from ._cases import Case, same
-from ._doors import HEADS, LAYERS, VOCABULARY, grouped_model, within
+from ._doors import HEADS, LAYERS, VOCABULARY, grouped_model
 from ._measure import Contender
 from ._world import prompts_of
 
@@ -28,18 +28,21 @@ _TOKENS = 87
 
 def prompts_of_87_tokens(n: int) -> PromptSet:
     """n queries, each behind four demonstrations of its own, 87 tokens in all."""
-    prompts = within(prompts_of(n, 4), VOCABULARY)
-    own = _TOKENS - len(prompts.contexts[0].tokens)
+    prompts, contexts = prompts_of(1, 4 * n), []
+    for j in range(n):
+        mine = [
+            replace(d, tokens=[t % VOCABULARY for t in d.tokens]) for d in prompts.demonstrations[4 * j : 4 * j + 4]
+        ]
+        contexts.append(prompts.contexts[0].with_demonstrations(mine))
+    own = _TOKENS - len(contexts[0].tokens)
+    query = prompts.queries[0]
     queries = [
         replace(
-            q,
-            tokens=[2 + (t + j) % (VOCABULARY - 2) for t in range(100, 100 + own)],
-            context=j,
-            spans=(replace(q.spans[0], stop=own),),
+            query, tokens=list(range(100 * j, 100 * j + own)), context=j, spans=(replace(query.spans[0], stop=own),)
         )
-        for j, q in enumerate(prompts.queries)
+        for j in range(n)
     ]
-    return replace(prompts, contexts=[prompts.contexts[0]] * n, queries=queries)
+    return replace(prompts, contexts=contexts, queries=queries, k=4)
 
 
 class Plain:

@@ -25,6 +25,7 @@ from .experiments import (
     Control as Control,
     Experiment as Experiment,
     OrderSensitivity as OrderSensitivity,
+    Patch as Patch,
     Request as Request,
     compare as compare,
     dual_form as dual_form,
@@ -33,6 +34,7 @@ from .experiments import (
     list_experiments as list_experiments,
     load as load,
     order_sensitivity as order_sensitivity,
+    patch as patch,
     published as published,
     training_history as training_history,
 )

@@ -29,3 +29,5 @@ from .comparison._titles import (
     update_short as update_short,
     update_title as update_title,
 )
+from .patching._patch import patch as patch
+from .patching._result import Patch as Patch

@@ -13,6 +13,7 @@ from ._by_kind import (
     head_effects_figures as head_effects_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    patch_figures as patch_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
@@ -26,6 +27,7 @@ from ._names import (
     setting_name as setting_name,
     update_name as update_name,
 )
+from ._patch_map import patch_map as patch_map
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible

@@ -12,11 +12,12 @@ from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._head_effects import head_effects
 from ._heads import head_map
+from ._patch_map import patch_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
-    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, TrainingHistory
+    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, Patch, TrainingHistory
     from iclmech.vectors import HeadEffects
 
 Figures = dict[str, go.Figure]
@@ -60,3 +61,17 @@ def history_figures(result: TrainingHistory) -> Figures:
 def head_effects_figures(result: HeadEffects) -> Figures:
     """Effects of all heads, the leading ones, and how sure their places are."""
     return {"effects": head_effects(result)}
+
+
+def patch_figures(result: Patch) -> Figures:
+    """A map for every site, and of sites with heads for every role."""
+    sites = [str(v) for v in result.data["site"].values.reshape(-1)]
+    roles = [str(v) for v in result.data["role"].values.reshape(-1)] if "head" in result.data.dims else [""]
+    several = len(sites) * len(roles) > 1
+    return {
+        " ".join(filter(None, ["patch", site, role])) if several else "patch": patch_map(
+            result, site=site, role=role or None
+        )
+        for site in sites
+        for role in roles
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._corrupted import corrupted as corrupted
 from ._head_effects import head_effects as head_effects
 from ._head_effects_result import HeadEffects as HeadEffects
 from ._vector import Vector as Vector, VectorError as VectorError

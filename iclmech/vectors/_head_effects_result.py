@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 from scipy import stats
 from torch import Tensor
 
-from iclmech._base import Claim, ICLMechError, Result, by_interval, np_rng
+from iclmech._base import Claim, ICLMechError, Result, by_interval
+from iclmech.analysis.statistics import unit_halves, unit_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,13 +110,7 @@ class HeadEffects(Result):
 
     def _resampled(self, n_boot: int, seed: int) -> Float[np.ndarray, "replicate layer head"]:
         """Mean effects under resampled demonstration sets with all their queries (queries where there is one set)."""
-        _, unit = np.unique(self.data["demonstrations"].values, return_inverse=True)
-        unit = unit if unit.max() else np.arange(len(unit))
-        size = int(unit.max()) + 1
-        drawn = np_rng(seed, "head effects").integers(size, size=(n_boot, size))
-        counts = np.stack([np.bincount(row, minlength=size) for row in drawn])[:, unit].astype(float)
-        flat = self._per_query.reshape(len(unit), -1)
-        return (counts @ flat / counts.sum(axis=1, keepdims=True)).reshape(n_boot, *self._per_query.shape[1:])
+        return unit_means(self._per_query, self.data["demonstrations"].values, n_boot=n_boot, seed=seed)
 
     def interval(
         self, level: float = LEVEL, n_boot: int = 1000, seed: int = 0
@@ -196,15 +191,13 @@ class HeadEffects(Result):
         return claims
 
     def _chosen_on_half(self) -> Claim:
-        _, unit = np.unique(self.data["demonstrations"].values, return_inverse=True)
-        half = (unit if unit.max() else np.arange(len(unit))) % 2 == 0
-        nan = float("nan")
-        measured, low, high = nan, nan, nan
-        if half.any() and (~half).any():
-            best = self._ranked(self._per_query[half].mean(axis=0))[: self.n]
-            values = self._per_query[~half].reshape(int((~half).sum()), -1)[:, best].sum(axis=1)
-            drawn = np_rng(0, "half of the prompts").integers(len(values), size=(1000, len(values)))
-            measured, (low, high) = values.mean(), np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+        units = self.data["demonstrations"].values
+        first, second = unit_halves(units)
+        measured = low = high = float("nan")
+        if first.any() and second.any():
+            best = self._ranked(self._per_query[first].mean(axis=0))[: self.n]
+            values = self._per_query[second].reshape(int(second.sum()), -1)[:, best].sum(axis=1)
+            measured, (low, high) = values.mean(), np.quantile(unit_means(values, units[second]), [0.025, 0.975])
         rule = (
             f"the summed effects of the top {self.n} heads, chosen on half of the prompts, lie above zero on the others"
         )
