@@ -29,6 +29,7 @@ from .experiments import (
     Request as Request,
     compare as compare,
     dual_form as dual_form,
+    heads_that_matter as heads_that_matter,
     induction_heads as induction_heads,
     inference_circuit as inference_circuit,
     list_experiments as list_experiments,

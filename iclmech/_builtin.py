@@ -11,6 +11,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "compare": f"{_COMPARISON}._experiment:COMPARE",
         "circuit": "iclmech.experiments._inference_circuit._request:CIRCUIT",
         "head-effects": "iclmech.experiments._head_effects_request:HEAD_EFFECTS",
+        "heads-that-matter": "iclmech.experiments._heads_request:HEADS_THAT_MATTER",
         "order": "iclmech.experiments._order_request:ORDER",
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",

@@ -3,6 +3,8 @@
 from ._command import command_of as command_of, request_of as request_of
 from ._dual_form import DualForm as DualForm, dual_form as dual_form
 from ._experiment import Experiment as Experiment, Given as Given
+from ._heads_result import HeadsThatMatter as HeadsThatMatter
+from ._heads_that_matter import heads_that_matter as heads_that_matter
 from ._history import TrainingHistory as TrainingHistory, training_history as training_history
 from ._induction_heads import InductionHeads as InductionHeads, induction_heads as induction_heads
 from ._inference_circuit._circuit_of import inference_circuit as inference_circuit

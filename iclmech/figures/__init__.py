@@ -11,6 +11,7 @@ from ._by_kind import (
     comparison_figures as comparison_figures,
     dual_form_figures as dual_form_figures,
     head_effects_figures as head_effects_figures,
+    heads_figures as heads_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
     patch_figures as patch_figures,
@@ -20,6 +21,7 @@ from ._displacement import similarity_by_displacement as similarity_by_displacem
 from ._emergence import emergence as emergence
 from ._head_effects import head_effects as head_effects
 from ._heads import head_map as head_map
+from ._heads_ablated import heads_ablated as heads_ablated, two_scores as two_scores
 from ._lens import logit_lens as logit_lens
 from ._names import (
     comparison_name as comparison_name,

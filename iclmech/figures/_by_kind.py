@@ -12,12 +12,21 @@ from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._head_effects import head_effects
 from ._heads import head_map
+from ._heads_ablated import heads_ablated, two_scores
 from ._patch_map import patch_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
-    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, Patch, TrainingHistory
+    from iclmech.experiments import (
+        Circuit,
+        Comparison,
+        DualForm,
+        HeadsThatMatter,
+        InductionHeads,
+        Patch,
+        TrainingHistory,
+    )
     from iclmech.vectors import HeadEffects
 
 Figures = dict[str, go.Figure]
@@ -75,3 +84,8 @@ def patch_figures(result: Patch) -> Figures:
         for site in sites
         for role in roles
     }
+
+
+def heads_figures(result: HeadsThatMatter) -> Figures:
+    """Accuracy under ablation, and the two scores of every head."""
+    return {"ablation": heads_ablated(result), "scores": two_scores(result)}
