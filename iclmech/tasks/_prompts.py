@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 
 from iclmech._base import ICLMechWarning, PromptError, np_rng
 
+from ._chat import tokenizer_of
 from ._prompt_build import PromptBuild
 from ._prompt_parts import Context, Query
 from ._prompt_set import PromptSet
 from ._select import Choose, Selection, Selector, selection_name
 from ._task import Task
-from ._tokens import PieceTokenizer
 
 
 def build_prompts(
@@ -30,6 +30,7 @@ def build_prompts(
     queries_from: Literal["test", "train"] = "test",
     max_share: float = 0.5,
     n_ctx: int | None = None,
+    chat: bool = False,
 ) -> PromptSet:
     """Draw demonstrations and queries, tokenise them, and fit them into the model's window.
 
@@ -57,6 +58,9 @@ def build_prompts(
             a learning rate on).
         max_share: the largest part of the window for one text. The default lets one demonstration fit beside any query.
         n_ctx: a smaller window than the model's.
+        chat: make every input a turn of the user and every answer a turn of the assistant, in the marks of the tokenizer's chat
+            template, which stand in the place of the separator and of the space before an answer. BOS comes first; a
+            system message, which some templates put before the first turn, is left out.
 
     Raises:
         PromptError: an argument out of range, label words that cannot be told apart, nothing to draw from, or a window too
@@ -76,7 +80,7 @@ def build_prompts(
         [('harbor', 'honey'), ('basket', 'bridge'), ('desert', 'dragon')]
     """
     _check_arguments(k, n_queries, n_contexts, selection, queries_from, max_share)
-    tokenizer = PieceTokenizer.of(model, n_ctx)
+    tokenizer = tokenizer_of(model, n_ctx, chat)
     if not isinstance(selection, str):
         n_contexts = min(n_queries, len(getattr(task, queries_from)))
     episode_seeds = [int(np_rng(seed, f"episode {c}").integers(2**31)) for c in range(n_contexts)]
@@ -115,6 +119,7 @@ def build_prompts(
             "queries_from": queries_from,
             "max_share": max_share,
             "episode_seeds": episode_seeds,
+            "chat": chat,
             "notes": notes,
         },
         token_strings=tokenizer.strings(_all_tokens(contexts, queries)),
