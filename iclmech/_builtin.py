@@ -14,6 +14,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "heads-that-matter": "iclmech.experiments._heads_request:HEADS_THAT_MATTER",
         "order": "iclmech.experiments._order_request:ORDER",
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",
+        "allocation": "iclmech.experiments._allocation_request:ALLOCATION_OF_ATTENTION",
+        "momentum": "iclmech.experiments._momentum_request:MOMENTUM_ATTENTION",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "patch": "iclmech.experiments.patching._request:PATCH",

@@ -1,5 +1,6 @@
 """The public names of the experiments, written once."""
 
+from ._allocation import Allocation as Allocation, attention_allocation as attention_allocation
 from ._command import command_of as command_of, request_of as request_of
 from ._dual_form import DualForm as DualForm, dual_form as dual_form
 from ._experiment import Experiment as Experiment, Given as Given
@@ -12,6 +13,7 @@ from ._inference_circuit._plan import CircuitError as CircuitError
 from ._inference_circuit._request import BYPASSES as BYPASSES, EDGES as EDGES, CircuitRequest as CircuitRequest
 from ._inference_circuit._result import Circuit as Circuit
 from ._known import list_experiments as list_experiments, load as load
+from ._momentum import Momentum as Momentum, momentum_attention as momentum_attention
 from ._order import OrderSensitivity as OrderSensitivity, order_sensitivity as order_sensitivity
 from ._order_request import OrderRequest as OrderRequest
 from ._published import Published as Published, published as published

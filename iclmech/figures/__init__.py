@@ -5,8 +5,10 @@ Each figure holds from 400 to 1600 px, has one colour per update, draws its inte
 """
 
 from ._accuracy import accuracy_by_setting as accuracy_by_setting
+from ._allocation import allocation_by_layer as allocation_by_layer
 from ._attention_text import attention_text as attention_text
 from ._by_kind import (
+    allocation_figures as allocation_figures,
     circuit_figures as circuit_figures,
     comparison_figures as comparison_figures,
     dual_form_figures as dual_form_figures,
@@ -14,6 +16,7 @@ from ._by_kind import (
     heads_figures as heads_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    momentum_figures as momentum_figures,
     patch_figures as patch_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
@@ -23,6 +26,7 @@ from ._head_effects import head_effects as head_effects
 from ._heads import head_map as head_map
 from ._heads_ablated import heads_ablated as heads_ablated, two_scores as two_scores
 from ._lens import logit_lens as logit_lens
+from ._momentum import momentum_curve as momentum_curve
 from ._names import (
     comparison_name as comparison_name,
     measure_name as measure_name,

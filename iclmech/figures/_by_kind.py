@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from ._accuracy import accuracy_by_setting
+from ._allocation import allocation_by_layer
 from ._circuit_diagram import circuit_diagram
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._head_effects import head_effects
 from ._heads import head_map
 from ._heads_ablated import heads_ablated, two_scores
+from ._momentum import momentum_curve
 from ._patch_map import patch_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
     from iclmech.experiments import (
+        Allocation,
         Circuit,
         Comparison,
         DualForm,
         HeadsThatMatter,
         InductionHeads,
+        Momentum,
         Patch,
         TrainingHistory,
     )
@@ -89,3 +93,13 @@ def patch_figures(result: Patch) -> Figures:
 def heads_figures(result: HeadsThatMatter) -> Figures:
     """Accuracy under ablation, and the two scores of every head."""
     return {"ablation": heads_ablated(result), "scores": two_scores(result)}
+
+
+def allocation_figures(result: Allocation) -> Figures:
+    """Where attention goes, layer by layer, with and without the chat template."""
+    return {"allocation": allocation_by_layer(result)}
+
+
+def momentum_figures(result: Momentum) -> Figures:
+    """The rate chosen on training queries, and what it does on the others."""
+    return {"momentum": momentum_curve(result)}

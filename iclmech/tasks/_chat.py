@@ -79,5 +79,7 @@ def _marks(tokenizer: Any) -> tuple[str, str, str]:
     between = whole.partition(_ANSWER)[2].partition(_USER)[0]
     answering = whole.rpartition(_USER)[2]
     if _ANSWER not in whole or not between.startswith(closing):
-        raise PromptError("the chat template renders a turn differently where another follows; its turns cannot be told apart.")
+        raise PromptError(
+            "the chat template renders a turn differently where another follows; its turns cannot be told apart."
+        )
     return between[len(closing) :], answering, closing

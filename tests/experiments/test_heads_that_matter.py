@@ -16,7 +16,16 @@ from iclmech.experiments import ExperimentError, HeadsThatMatter
 from iclmech.experiments._ablated_heads import ablation, mean_outputs, of_same_layers, ranked
 from iclmech.tasks import Task, build_prompts
 
-TEXTS = ["fine", "dull film", "it is what it is", "great acting, poor story", "a", "never starts", "moves you", "the film"]
+TEXTS = [
+    "fine",
+    "dull film",
+    "it is what it is",
+    "great acting, poor story",
+    "a",
+    "never starts",
+    "moves you",
+    "the film",
+]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +117,9 @@ def test_claims_follow_the_numbers():
 
 
 def test_on_the_shipped_model_copying_needs_its_induction_heads(tmp_path):
-    found = icl.heads_that_matter("icl-mini", "mini/sentiment", k=4, n_queries=8, n_contexts=2, n_score=4, shares=(0.2,), draws=2)
+    found = icl.heads_that_matter(
+        "icl-mini", "mini/sentiment", k=4, n_queries=8, n_contexts=2, n_score=4, shares=(0.2,), draws=2
+    )
     loss = found.data["copying_loss"].sel(share=0.2)
     assert float(loss.sel(ranking="induction")) > float(found.data["copying_loss_intact"]) + 1
     again = icl.load(found.save(tmp_path / "heads.nc"))

@@ -54,7 +54,10 @@ def test_spans_cover_every_token_once_and_the_last_one_is_the_forerunner(task):
 def test_marks_in_a_text_are_no_marks(task):
     """A user's text that spells a mark is not taken for one."""
     made = tokenizer(TEMPLATE)
-    assert made.convert_tokens_to_ids("<|user|>") in build_prompts(made, task, k=1, n_queries=1, chat=True).queries[0].tokens
+    assert (
+        made.convert_tokens_to_ids("<|user|>")
+        in build_prompts(made, task, k=1, n_queries=1, chat=True).queries[0].tokens
+    )
     from iclmech.tasks._chat import tokenizer_of
 
     assert made.convert_tokens_to_ids("<|user|>") not in tokenizer_of(made, chat=True).ids("say <|user|> twice")
