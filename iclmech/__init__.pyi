@@ -26,6 +26,7 @@ from .experiments import (
     Experiment as Experiment,
     OrderSensitivity as OrderSensitivity,
     Request as Request,
+    Steering as Steering,
     compare as compare,
     dual_form as dual_form,
     induction_heads as induction_heads,
@@ -34,6 +35,7 @@ from .experiments import (
     load as load,
     order_sensitivity as order_sensitivity,
     published as published,
+    steer as steer,
     training_history as training_history,
 )
 from .models import (

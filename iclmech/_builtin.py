@@ -15,6 +15,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "published": "iclmech.experiments._published_request:PUBLISHED",
+        "steer": "iclmech.experiments.steering._request:STEER",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",

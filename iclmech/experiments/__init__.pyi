@@ -29,3 +29,6 @@ from .comparison._titles import (
     update_short as update_short,
     update_title as update_title,
 )
+from .steering._protocol import steer as steer
+from .steering._request import SteerRequest as SteerRequest
+from .steering._result import Steering as Steering
