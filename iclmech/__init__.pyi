@@ -27,6 +27,7 @@ from .experiments import (
     OrderSensitivity as OrderSensitivity,
     Patch as Patch,
     Request as Request,
+    Steering as Steering,
     attention_allocation as attention_allocation,
     compare as compare,
     dual_form as dual_form,
@@ -39,6 +40,7 @@ from .experiments import (
     order_sensitivity as order_sensitivity,
     patch as patch,
     published as published,
+    steer as steer,
     training_history as training_history,
 )
 from .models import (

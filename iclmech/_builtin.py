@@ -20,6 +20,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "patch": "iclmech.experiments.patching._request:PATCH",
         "published": "iclmech.experiments._published_request:PUBLISHED",
+        "steer": "iclmech.experiments.steering._request:STEER",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",

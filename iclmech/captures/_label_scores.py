@@ -20,12 +20,13 @@ _ROWS = 256  # logits of this many positions at a time
 
 @dataclass(frozen=True)
 class Scores:
-    """Of every query, or of every (query, variant): scores of the label words and of the right answer (nats per token), and
-    how many tokens are likelier than the right answer's first (-1: unknown)."""
+    """Of every query, or of every (query, variant): scores of the label words and of the right answer (nats per token),
+    how many tokens are likelier than the right answer's first (-1: unknown), and the likeliest token."""
 
     labels: Float[Tensor, "*slot label"]
     targets: Float[Tensor, "*slot"]
     ranks: Int[Tensor, "*slot"]
+    tops: Int[Tensor, "*slot"]
 
 
 def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_vocab"]:
@@ -54,7 +55,7 @@ class LabelScores:
         slots = len(prompts.queries) * variants
         self.sums = torch.full((slots, width), float("nan"), dtype=dtype)
         self.targets = torch.full((slots,), float("nan"), dtype=dtype)
-        self.ranks = torch.full((slots,), -1, dtype=torch.long)
+        self.ranks, self.tops = (torch.full((slots,), -1, dtype=torch.long) for _ in range(2))
 
     @torch.no_grad()
     def add(self, chunk: Chunk, batch: Batch) -> None:
@@ -74,6 +75,7 @@ class LabelScores:
             scores = log_probs(self.model, resid[start : start + _ROWS])
             for row, slot in zip(scores.cpu(), mine, strict=True):
                 self._add_first(slot, row)
+                self.tops[slot] = row.argmax()
                 target = first_of_target(*self._query(slot))
                 if target >= 0 and not torch.isnan(row[target]):
                     self.ranks[slot] = torch.count_nonzero(row > row[target])
@@ -118,4 +120,4 @@ class LabelScores:
                     self.sums[slot, label] /= scored
             if context.label_tokens and query.label is not None:
                 self.targets[slot] = self.sums[slot, query.label]
-        return Scores(self.sums, self.targets, self.ranks)
+        return Scores(self.sums, self.targets, self.ranks, self.tops)

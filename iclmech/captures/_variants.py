@@ -38,13 +38,14 @@ class VariantActivations:
     """Predictions and states of every query under every variant, on the CPU.
 
     Attributes: `label_scores` (mean log-probability per token, nats), `target_scores` and `target_ranks` as in
-    `Activations`; `data`: by site, [query, variant, layer, ...] at the prediction position; `logits` [query, variant,
+    `Activations`; `top_tokens`, the likeliest of the whole vocabulary; `data`: by site, [query, variant, layer, ...] at the prediction position; `logits` [query, variant,
     d_vocab]; `setting`, `layers`, `meta`.
     """
 
     label_scores: Float[Tensor, "query variant label"]
     target_scores: Float[Tensor, "query variant"]
     target_ranks: Int[Tensor, "query variant"]
+    top_tokens: Int[Tensor, "query variant"]
     data: Mapping[str, Tensor]
     setting: str
     layers: tuple[int, ...]
@@ -123,7 +124,7 @@ def capture_variants(
     data = {name: value.unflatten(0, shape) for name, value in states.data.items()}
     dims = {name: ("query", "variant", *dims_of(name)[1:]) for name in data}
     meta = {**describe(model, prompts, request), "variants": n, "dims": dims}
-    parts = (scores.labels.unflatten(0, shape), scores.targets.unflatten(0, shape), scores.ranks.unflatten(0, shape))
+    parts = (of.unflatten(0, shape) for of in (scores.labels, scores.targets, scores.ranks, scores.tops))
     return VariantActivations(*parts, data, setting_name(model, setting), request.layers, meta)
 
 

@@ -35,3 +35,6 @@ from .comparison._titles import (
 )
 from .patching._patch import patch as patch
 from .patching._result import Patch as Patch
+from .steering._protocol import steer as steer
+from .steering._request import SteerRequest as SteerRequest
+from .steering._result import Steering as Steering

@@ -27,8 +27,5 @@ def run_head_effects(request: HeadEffectsRequest, *, progress: bool, model: ICLM
 
 
 def own_contexts(model: ICLModel, task: Task, k: int, n_queries: int, seed: int, **more: Any) -> PromptSet:
-    """Prompts with a context for each query; one context for all where the task redraws its label words for every context."""
-    prompts = build_prompts(model, task, k, n_queries, seed, n_contexts=n_queries, **more)
-    if len({tuple(context.label_words) for context in prompts.contexts}) > 1:
-        return build_prompts(model, task, k, n_queries, seed, **more)
-    return prompts
+    """Prompts with a context for each query, all under the same label words."""
+    return build_prompts(model, task, k, n_queries, seed, n_contexts=n_queries, label_words="shared", **more)

@@ -19,6 +19,7 @@ from iclmech.tasks import PromptSet
 
 from ._corrupted import corrupted
 from ._head_effects_result import HeadEffects, usual_n
+from ._one_task import require_one_task
 
 METHODS = ("verified", "exact", "attribution")
 Head = tuple[int, int]
@@ -64,7 +65,8 @@ def head_effects(
         `HeadEffects`.
 
     Raises:
-        CaptureError: an unknown method, a query without an answer, or contexts with different label words.
+        CaptureError: an unknown method, or a query without an answer.
+        VectorError: contexts with different label words.
         PromptError: contexts without demonstrations.
 
     Source: Todd et al., Function Vectors in Large Language Models (arXiv 2310.15213); one context per query and signs kept.
@@ -78,12 +80,7 @@ def head_effects(
     """
     if method not in METHODS:
         raise CaptureError(f"got method={method!r}; expected 'verified', 'exact' or 'attribution'.")
-    words = {tuple(context.label_words) for context in prompts.contexts}
-    if len(words) > 1:
-        raise CaptureError(
-            f"the contexts of {prompts.task!r} have {len(words)} sets of label words, and a mean over them means nothing. "
-            "Give them the same words with prompts.with_label_words, or use one context."
-        )
+    require_one_task(prompts)
     shape = (model.shape.n_layers, model.shape.n_heads)
     n = usual_n(*shape) if n is None else n
     broken = corrupted(prompts, seed)

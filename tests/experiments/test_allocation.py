@@ -11,16 +11,23 @@ from iclmech.experiments import Allocation
 from iclmech.experiments._allocation import _steering
 from iclmech.tasks import Task
 
-TEXTS = ["fine", "dull film", "it is what it is", "great acting, poor story", "a", "never starts", "moves you", "the film"]
+TEXTS = [
+    "fine",
+    "dull film",
+    "it is what it is",
+    "great acting, poor story",
+    "a",
+    "never starts",
+    "moves you",
+    "the film",
+]
 
 
 @pytest.fixture(scope="module")
 def setting(fresh_model):
     """A random model whose tokenizer has a chat template, and a task."""
     model = fresh_model("llama")
-    model.tokenizer.chat_template = (
-        "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }};{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
-    )
+    model.tokenizer.chat_template = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }};{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
     records = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(TEXTS * 3)]
     return model, Task.from_records(records, records, template="{text}:", label_words=["a", "i"], name="small")
 
@@ -48,7 +55,9 @@ def test_steered_heads_read_the_demonstrations_more(setting):
     sites = ("attn_pattern", "context_pattern")
     steer = _steering(prompts, [(0, 1), (0, 2)], 0.1, None, 0)
     before, after = (
-        icl.circuit.context_share(icl.circuit.role_mass(icl.capture(model, prompts, "icl", sites, interventions=i), prompts))
+        icl.circuit.context_share(
+            icl.circuit.role_mass(icl.capture(model, prompts, "icl", sites, interventions=i), prompts)
+        )
         for i in ((), steer)
     )
     assert bool((after[:, 0, [1, 2]] > before[:, 0, [1, 2]]).all())

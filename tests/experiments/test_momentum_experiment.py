@@ -12,7 +12,9 @@ from iclmech.interventions import momentum_attention
 
 @pytest.fixture(scope="module")
 def found():
-    return icl.momentum_attention("icl-mini", "mini/sentiment", k=4, n_queries=8, n_contexts=2, etas=(0.02, 0.3), draws=2)
+    return icl.momentum_attention(
+        "icl-mini", "mini/sentiment", k=4, n_queries=8, n_contexts=2, etas=(0.02, 0.3), draws=2
+    )
 
 
 def test_scores_are_those_of_captures_under_the_chosen_rates(found):
@@ -29,7 +31,9 @@ def test_scores_are_those_of_captures_under_the_chosen_rates(found):
     np.testing.assert_allclose(found.data["score_by_query"].sel(attention="momentum"), mine, atol=1e-5)
     other = float(found.data["chosen_eta"][1])
     draws = [
-        icl.capture(model, test, "icl", (), interventions=[momentum_attention(other, shuffled=True, seed=s)]).target_scores
+        icl.capture(
+            model, test, "icl", (), interventions=[momentum_attention(other, shuffled=True, seed=s)]
+        ).target_scores
         for s in (0, 1)
     ]
     wanted = (draws[0] + draws[1]) / 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from iclmech._base import CaptureError
-from iclmech.vectors import head_effects
+from iclmech.vectors import VectorError, head_effects
 from iclmech.vectors._corrupted import corrupted
 
 OUTPUT = {"llama": "self_attn.o_proj", "gpt2": "attn.c_proj"}
@@ -130,5 +130,5 @@ def test_refusals(tiny_model, head_prompts):
         head_effects(model, prompts, "guess")
     first, second = prompts.contexts
     mixed = replace(prompts, contexts=[first, replace(second, label_words=["x", "y"])])
-    with pytest.raises(CaptureError, match="2 sets of label words"):
+    with pytest.raises(VectorError, match="differ in their label words"):
         head_effects(model, mixed)
