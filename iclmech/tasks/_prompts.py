@@ -86,8 +86,8 @@ def build_prompts(
     tokenizer = tokenizer_of(model, n_ctx, chat)
     if not isinstance(selection, str):
         n_contexts = min(n_queries, len(getattr(task, queries_from)))
-    episodes_of = [0] * n_contexts if label_words == "shared" else range(n_contexts)
-    episode_seeds = [int(np_rng(seed, f"episode {c}").integers(2**31)) for c in episodes_of]
+    numbers = [0] * n_contexts if label_words == "shared" else range(n_contexts)
+    episode_seeds = [int(np_rng(seed, f"episode {c}").integers(2**31)) for c in numbers]
     build = PromptBuild(tokenizer, task, task.separator if separator is None else separator, max_share, selection)
     episodes = [task.episode(s) for s in episode_seeds]
     if isinstance(selection, str):
@@ -104,13 +104,7 @@ def build_prompts(
         warnings.warn(f"Prompts of task {task.name!r}: " + " ".join(notes), ICLMechWarning, stacklevel=2)
     kept = len(contexts[0].demonstrations)
     return PromptSet(
-        contexts=contexts,
-        queries=queries,
-        bos=tokenizer.bos,
-        task=task.name,
-        k=kept,
-        k_requested=k,
-        seed=seed,
+        contexts=contexts, queries=queries, bos=tokenizer.bos, task=task.name, k=kept, k_requested=k, seed=seed,
         dropped={"queries": len(build.long_queries), "demonstrations": len(build.long_demonstrations), "cut": k - kept},
         n_ctx=tokenizer.n_ctx,
         meta={
@@ -127,7 +121,7 @@ def build_prompts(
             "notes": notes,
         },
         token_strings=tokenizer.strings(_all_tokens(contexts, queries)),
-    )
+    )  # fmt: skip
 
 
 def _check_arguments(
