@@ -109,9 +109,8 @@ def run_allocation(request: AllocationRequest, *, progress: bool, model: ICLMode
     found: list[tuple[Tensor, dict[str, Tensor]]] = []
     prompts = None
     for template in templates:
-        more = {"chat": True} if template == "with" else {}
         prompts, training = (
-            build_prompts(model, task, request.k, request.n_queries, request.seed, request.n_contexts, queries_from=split, **more)
+            build_prompts(model, task, request.k, request.n_queries, request.seed, request.n_contexts, queries_from=split, chat=template == "with")
             for split in ("test", "train")
         )  # fmt: skip
         found.append(_measure(model, prompts, training, request))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,5 +169,5 @@ def _dataset(
     data["copying_loss"] = (("ranking", "share"), np.stack([copied[name] for name in RANKINGS]))
     data["right_intact"], data["copying_loss_intact"] = (("query",), intact[0]), intact[1]
     data["demonstrations"] = (("query",), units)
-    sizes = {name: range(data.sizes[name]) for name in ("layer", "head")}
+    sizes: dict[str, Any] = {name: range(data.sizes[name]) for name in ("layer", "head")}
     return data.assign_coords(ranking=list(RANKINGS), share=list(request.shares), bound=["low", "high"], **sizes)

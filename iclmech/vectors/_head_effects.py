@@ -164,5 +164,5 @@ class _Found:
             (("setting", "query"), self.first),
         )
         data["demonstrations"] = (("query",), np.array([query.context for query in self.prompts.queries]))
-        sizes = {name: range(data.sizes[name]) for name in _DIMS}
+        sizes: dict[str, Any] = {name: range(data.sizes[name]) for name in _DIMS}
         return data.assign_coords(setting=list(_SETTINGS), **sizes)

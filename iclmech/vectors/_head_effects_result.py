@@ -145,7 +145,7 @@ class HeadEffects(Result):
         found = {
             "recall": float(np.isin(best, screened).mean()),
             "pearson": float(np.corrcoef(*both)[0, 1]) if vary else float("nan"),
-            "spearman": float(stats.spearmanr(*both)[0]) if vary else float("nan"),
+            "spearman": float(np.corrcoef(*(stats.rankdata(one) for one in both))[0, 1]) if vary else float("nan"),
         }
         drawn = self.data["random"].values.reshape(-1) != 0
         if drawn.any():

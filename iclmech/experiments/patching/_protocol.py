@@ -96,10 +96,9 @@ def _dataset(
     tail = ("layer", "head") if request.sites[0] in HEADED else ("layer",)
     dims = ("site", "role", "query", "control", *tail)
     data = xr.Dataset({"regained_by_query": (dims, stacked.numpy())})
-    data = data.assign_coords(
-        site=list(request.sites), role=list(request.roles), control=list(CONTROLS), query=range(stacked.shape[2]),
-        **{name: range(data.sizes[name]) for name in tail},
-    ).transpose("query", ...)  # fmt: skip
+    names = {"site": list(request.sites), "role": list(request.roles), "control": list(CONTROLS)}
+    numbers = {name: range(data.sizes[name]) for name in ("query", *tail)}
+    data = data.assign_coords({**names, **numbers}).transpose("query", ...)
     units = np.array([query.context for query in prompts.queries])
     data["demonstrations"] = (("query",), units)
     data["log_odds"] = (("setting", "query"), torch.stack(ends).numpy())

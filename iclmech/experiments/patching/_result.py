@@ -62,7 +62,7 @@ class Patch(Result):
         }
         name = self.place_name(best)
         rows = np.flatnonzero(second)
-        at = values.isel(query=rows, **best)
+        at = values.isel({"query": rows, **best})
         claims = []
         for control, claim, what in (
             ("random_state", f"{name} brings the answer back", "a random state as far away"),
