@@ -12,6 +12,7 @@ from ._by_kind import (
     dual_form_figures as dual_form_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    steering_figures as steering_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
@@ -26,6 +27,7 @@ from ._names import (
 )
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
+from ._steering import strength_curve as strength_curve, vector_by_layer as vector_by_layer
 from ._text import plain as plain, visible as visible
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory

@@ -13,9 +13,10 @@ from ._emergence import emergence
 from ._heads import head_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
+from ._steering import strength_curve, vector_by_layer
 
 if TYPE_CHECKING:
-    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, TrainingHistory
+    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, Steering, TrainingHistory
 
 Figures = dict[str, go.Figure]
 
@@ -53,3 +54,13 @@ def dual_form_figures(result: DualForm) -> Figures:
 def history_figures(result: TrainingHistory) -> Figures:
     """Abilities over training."""
     return {"emergence": emergence(result.rows())}
+
+
+def steering_figures(result: Steering) -> Figures:
+    """By layer, where the vector acts in one; by strength, where there are several."""
+    found: Figures = {}
+    if result.data.sizes["layer"] > 1:
+        found["vector_by_layer"] = vector_by_layer(result)
+    if result.data.sizes["strength"] > 1:
+        found["strength"] = strength_curve(result)
+    return found

@@ -148,7 +148,7 @@ def test_permuted_answers_are_the_same_answers_on_other_queries(prompts):
     new = with_permuted_answers(prompts, seed=3)
     for c in range(3):
         before, after = ([q.label for q in p.queries if q.context == c] for p in (prompts, new))
-        assert sorted(before) == sorted(after)
+        assert sorted(map(str, before)) == sorted(map(str, after))
     assert new.labels != prompts.labels
     assert [q.tokens for q in new.queries] == [q.tokens for q in prompts.queries]
 
