@@ -43,7 +43,8 @@ def vector_by_layer(result: Steering, *, theme: Theme = "light") -> go.Figure:
             _line(figure, result, control, data["layer"].values, mean, data[f"{measure}_ci"].sel(at), row)
         _levels(figure, data, measure, row)
         for layer in sorted({int(n) for n in data["chosen_layer"].values}):
-            figure.add_vline(x=layer, line={"color": BLUE, "dash": "dot", "width": 1}, layer="below", row=row, col=1)
+            where: Any = {"row": row, "col": 1}
+            figure.add_vline(x=layer, line={"color": BLUE, "dash": "dot", "width": 1}, layer="below", **where)
     figure.update_xaxes(dtick=max(1, len(data["layer"]) // 10))
     figure.update_xaxes(title="layer behind which the vector goes in", row=2, col=1)
     about = f"Strength {usual:g}; bands (vector, random, own): {_intervals(result)}. Dotted: layers chosen on held-out queries. {_sample(result)}"
@@ -115,7 +116,8 @@ def _levels(figure: go.Figure, data: xr.Dataset, measure: str, row: int) -> None
                 "yanchor": "bottom",
             }
             line = {"color": colour, "dash": "dash", "width": 1}
-            figure.add_hline(y=level, line=line, annotation=label, layer="below", row=row, col=1)
+            where: Any = {"row": row, "col": 1}
+            figure.add_hline(y=level, line=line, annotation=label, layer="below", **where)
 
 
 def _intervals(result: Steering) -> str:

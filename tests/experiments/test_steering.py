@@ -139,6 +139,10 @@ def test_vectors_of_all_layers_together_have_one_place_and_their_strength_is_cho
 
 
 def test_what_makes_no_sense_is_refused(model):
-    for wrong, text in (({"method": "state"}, "task, function, in_context, learned"), ({"variant": "pc"}, "task has none"), ({"layers": (9,)}, "layers 0 to 3")):  # fmt: skip
+    for wrong, text in (
+        ({"method": "state"}, "task, function, in_context, learned"),
+        ({"variant": "pc"}, "task has none"),
+        ({"layers": (9,)}, "layers 0 to 3"),
+    ):
         with pytest.raises(ExperimentError, match=text):
-            icl.steer(model, "mini/sentiment", **wrong)
+            icl.steer(model, "mini/sentiment", **wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -111,7 +111,7 @@ def test_in_context_vectors_are_the_mean_difference_and_its_first_component(mode
     delta = torch.stack(delta)
     mean, pc, released = (in_context_vector(model, pairs, d) for d in ("mean", "pc", "released"))
     torch.testing.assert_close(mean.values, delta.mean(dim=0)[1:], atol=1e-4, rtol=1e-4)
-    component = PCA(1).fit(delta.flatten(1).double().numpy()).components_[0].reshape(delta.shape[1:])
+    component = np.asarray(PCA(1).fit(delta.flatten(1).double().numpy()).components_)[0].reshape(delta.shape[1:])
     sign = np.sign((component * delta.mean(dim=0).numpy()).sum())
     np.testing.assert_allclose(pc.values.numpy(), sign * component[1:], atol=1e-4)
     rest = (released.values - mean.values).numpy()
