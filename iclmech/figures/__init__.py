@@ -18,6 +18,7 @@ from ._by_kind import (
     induction_figures as induction_figures,
     momentum_figures as momentum_figures,
     patch_figures as patch_figures,
+    steering_figures as steering_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
@@ -36,6 +37,7 @@ from ._names import (
 from ._patch_map import patch_map as patch_map
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
+from ._steering import strength_curve as strength_curve, vector_by_layer as vector_by_layer
 from ._text import plain as plain, visible as visible
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory

@@ -18,6 +18,7 @@ from ._momentum import momentum_curve
 from ._patch_map import patch_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
+from ._steering import strength_curve, vector_by_layer
 
 if TYPE_CHECKING:
     from iclmech.experiments import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         InductionHeads,
         Momentum,
         Patch,
+        Steering,
         TrainingHistory,
     )
     from iclmech.vectors import HeadEffects
@@ -103,3 +105,13 @@ def allocation_figures(result: Allocation) -> Figures:
 def momentum_figures(result: Momentum) -> Figures:
     """The rate chosen on training queries, and what it does on the others."""
     return {"momentum": momentum_curve(result)}
+
+
+def steering_figures(result: Steering) -> Figures:
+    """By layer, where the vector acts in one; by strength, where there are several."""
+    found: Figures = {}
+    if result.data.sizes["layer"] > 1:
+        found["vector_by_layer"] = vector_by_layer(result)
+    if result.data.sizes["strength"] > 1:
+        found["strength"] = strength_curve(result)
+    return found

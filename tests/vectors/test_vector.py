@@ -88,9 +88,9 @@ def test_variants_under_a_vector_have_it_too(model, prompts, vector):
     assert (many["resid_post"][:, 0] - many["resid_post"][:, 1]).abs().max() > 1e-3
 
 
-def greedy(model: icl.ICLModel, ids: list[int], n: int, vector: Vector) -> list[int]:
-    """The prompt's last token edited with TransformerLens' own hooks, in prompts run whole."""
-    last = len(ids) - 1
+def greedy(model: icl.ICLModel, ids: list[int], n: int, vector: Vector) -> tuple[list[int], torch.Tensor]:
+    """The prompt's last token edited with TransformerLens' own hooks, in prompts run whole: tokens, and the logits of each."""
+    last, logits = len(ids) - 1, []
 
     def put(tensor: Any, hook: Any) -> Any:
         tensor[:, last] = vector.values[1]
@@ -98,19 +98,23 @@ def greedy(model: icl.ICLModel, ids: list[int], n: int, vector: Vector) -> list[
 
     for _ in range(n):
         with torch.no_grad(), model.hooked.hooks(fwd_hooks=[("blocks.1.hook_resid_post", put)]):
-            ids = [*ids, int(model.hooked(torch.tensor([ids]))[0, -1].argmax())]
-    return ids
+            logits.append(model.hooked(torch.tensor([ids]))[0, -1])
+        ids = [*ids, int(logits[-1].argmax())]
+    return ids, torch.stack(logits)
 
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_generation_has_the_prompts_last_token_edited_and_none_of_its_own(model, prompts, vector, cache):
     ids = prompts.sequence(0)
+    tokens, logits = greedy(model, ids, 4, vector)
     options = {"do_sample": False, "verbose": False, "return_type": "tokens", "stop_at_eos": False}
-    expected = greedy(model, ids, 4, vector)
     with vector.applied(model):
         for _ in range(2):  # the second prompt is a first pass again
-            found = model.hooked.generate(torch.tensor([ids]), max_new_tokens=4, use_past_kv_cache=cache, **options)
-            assert found[0].tolist() == expected
+            found = model.hooked.generate(
+                torch.tensor([ids]), max_new_tokens=4, use_past_kv_cache=cache, output_logits=True, **options
+            )
+            assert found.sequences[0].tolist() == tokens
+            torch.testing.assert_close(torch.cat(found.logits), logits, atol=1e-3, rtol=1e-3)
 
 
 def test_a_pass_of_ones_own_has_its_last_token_edited_and_roles_it_cannot_know_are_refused(model, prompts, vector):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -134,10 +136,9 @@ def heads_of(request: SteerRequest, model: ICLModel, prompts: PromptSet) -> Head
     """The heads of a function vector, by their effects on corrupted prompts; none for other methods."""
     if request.method != "function":
         return []
-    from iclmech.vectors import head_effects
-
+    vectors: Any = import_module("iclmech.vectors")
     n = request.n_heads or max(1, round(0.02 * model.shape.n_layers * model.shape.n_heads))
-    return [(int(layer), int(head)) for layer, head in head_effects(model, prompts, n=n).top(n)]
+    return [(int(layer), int(head)) for layer, head in vectors.head_effects(model, prompts, n=n).top(n)]
 
 
 def pooled(prompts: PromptSet) -> PromptSet:
