@@ -7,6 +7,7 @@ from . import (
     functions as functions,
     interventions as interventions,
     mini as mini,
+    vectors as vectors,
 )
 from ._accuracy import accuracy as accuracy
 from ._base import (
@@ -25,15 +26,22 @@ from .experiments import (
     Control as Control,
     Experiment as Experiment,
     OrderSensitivity as OrderSensitivity,
+    Patch as Patch,
     Request as Request,
+    Steering as Steering,
+    attention_allocation as attention_allocation,
     compare as compare,
     dual_form as dual_form,
+    heads_that_matter as heads_that_matter,
     induction_heads as induction_heads,
     inference_circuit as inference_circuit,
     list_experiments as list_experiments,
     load as load,
+    momentum_attention as momentum_attention,
     order_sensitivity as order_sensitivity,
+    patch as patch,
     published as published,
+    steer as steer,
     training_history as training_history,
 )
 from .models import (

@@ -14,4 +14,5 @@ from ._run import iter_run as iter_run
 from ._run_rows import Chunk as Chunk, Path as Path, Row as Row, Tokens as Tokens
 from ._session import Session as Session
 from ._stream import iter_capture as iter_capture
+from ._target_gradients import TargetGradients as TargetGradients, target_gradients as target_gradients
 from ._variants import VariantActivations as VariantActivations, capture_variants as capture_variants

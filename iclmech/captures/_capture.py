@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from iclmech._base import track
+from iclmech.interventions import standing_names
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
@@ -111,11 +112,12 @@ def _run(
 
 
 def setting_name(model: ICLModel, setting: Setting) -> str:
-    """An update in force makes the zero-shot setting the fine-tuned one; its hash stands in every name."""
+    """An update in force makes the zero-shot setting the fine-tuned one; its hash, and what stands in the model, is in every name."""
+    stands = standing_names(model)
     if not model.applied:
-        return setting
+        return "+".join([setting, *stands])
     update = "+".join(model.applied)
-    return f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}"
+    return "+".join([f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}", *stands])
 
 
 def describe(model: ICLModel, prompts: PromptSet, request: Request) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from iclmech.interventions import Intervention, RoleTable, TokenRoles
+from iclmech.interventions import Intervention, RoleTable, TokenRoles, standing_edits
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
@@ -18,7 +18,8 @@ from ._twin_run import FastRun
 
 
 class Session:
-    """A model, the way to take through it, and what is changed there. The prefix of the last run stays encoded.
+    """A model, the way to take through it, and what is changed there, what stands in it included. The prefix of the last run
+    stays encoded.
 
     The weights must stay as they are from the first run to the last.
     """
@@ -33,7 +34,7 @@ class Session:
         grad: bool = False,
     ):
         self.path: Path = path
-        self.model, self.interventions, self.grad = model, tuple(interventions), grad
+        self.model, self.interventions, self.grad = model, (*standing_edits(model), *interventions), grad
         self.roles = TokenRoles(prompts) if prompts is not None else None
         self._fast: FastRun | None = None
         self._hooked: EncodedPrefix | None = None

@@ -7,15 +7,33 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from ._accuracy import accuracy_by_setting
+from ._allocation import allocation_by_layer
 from ._circuit_diagram import circuit_diagram
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
+from ._head_effects import head_effects
 from ._heads import head_map
+from ._heads_ablated import heads_ablated, two_scores
+from ._momentum import momentum_curve
+from ._patch_map import patch_map
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
+from ._steering import strength_curve, vector_by_layer
 
 if TYPE_CHECKING:
-    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, TrainingHistory
+    from iclmech.experiments import (
+        Allocation,
+        Circuit,
+        Comparison,
+        DualForm,
+        HeadsThatMatter,
+        InductionHeads,
+        Momentum,
+        Patch,
+        Steering,
+        TrainingHistory,
+    )
+    from iclmech.vectors import HeadEffects
 
 Figures = dict[str, go.Figure]
 
@@ -53,3 +71,47 @@ def dual_form_figures(result: DualForm) -> Figures:
 def history_figures(result: TrainingHistory) -> Figures:
     """Abilities over training."""
     return {"emergence": emergence(result.rows())}
+
+
+def head_effects_figures(result: HeadEffects) -> Figures:
+    """Effects of all heads, the leading ones, and how sure their places are."""
+    return {"effects": head_effects(result)}
+
+
+def patch_figures(result: Patch) -> Figures:
+    """A map for every site, and of sites with heads for every role."""
+    sites = [str(v) for v in result.data["site"].values.reshape(-1)]
+    roles = [str(v) for v in result.data["role"].values.reshape(-1)] if "head" in result.data.dims else [""]
+    several = len(sites) * len(roles) > 1
+    return {
+        " ".join(filter(None, ["patch", site, role])) if several else "patch": patch_map(
+            result, site=site, role=role or None
+        )
+        for site in sites
+        for role in roles
+    }
+
+
+def heads_figures(result: HeadsThatMatter) -> Figures:
+    """Accuracy under ablation, and the two scores of every head."""
+    return {"ablation": heads_ablated(result), "scores": two_scores(result)}
+
+
+def allocation_figures(result: Allocation) -> Figures:
+    """Where attention goes, layer by layer, with and without the chat template."""
+    return {"allocation": allocation_by_layer(result)}
+
+
+def momentum_figures(result: Momentum) -> Figures:
+    """The rate chosen on training queries, and what it does on the others."""
+    return {"momentum": momentum_curve(result)}
+
+
+def steering_figures(result: Steering) -> Figures:
+    """By layer, where the vector acts in one; by strength, where there are several."""
+    found: Figures = {}
+    if result.data.sizes["layer"] > 1:
+        found["vector_by_layer"] = vector_by_layer(result)
+    if result.data.sizes["strength"] > 1:
+        found["strength"] = strength_curve(result)
+    return found

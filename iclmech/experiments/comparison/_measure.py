@@ -164,7 +164,7 @@ def fine_tuned(
     step(update)
     real = try_update(condition, update, update, condition.prompts, lr)
     trial = Trial(update, lr, position, real, learn)
-    controls = condition.plan.controls_on(condition.variant, "update")
+    controls = [c for c in condition.plan.controls_on(condition.variant, "update") if c.suits(update)]
     versions = [(update, lambda: real), *((f"{update}:{c.name}", partial(c, condition, trial)) for c in controls)]
     for name, make in versions:
         made = [weights for weights in _several(make()) if weights is not None]
