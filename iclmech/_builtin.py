@@ -15,6 +15,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "published": "iclmech.experiments._published_request:PUBLISHED",
+        "train": "iclmech.dynamics._requests:TRAIN",
+        "clamped": "iclmech.dynamics._requests:CLAMPED",
+        "phase-diagram": "iclmech.dynamics._requests:PHASE_DIAGRAM",
+        "forgetting": "iclmech.dynamics._requests:FORGETTING",
+        "task-diversity": "iclmech.dynamics._requests:TASK_DIVERSITY",
+        "progress-measures": "iclmech.dynamics._requests:PROGRESS_MEASURES",
+        "three-factor": "iclmech.dynamics._requests:THREE_FACTOR",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",

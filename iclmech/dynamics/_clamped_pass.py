@@ -84,7 +84,9 @@ class _Watch:
         self.layers, self.seen = layers, {}
 
     def __call__(self, model: ICLModel, layout: Layout) -> list[Spec]:
-        return [("attn_pattern", layer, lambda p, at=layer: self.seen.__setitem__(at, p)) for layer in range(self.layers)]
+        return [
+            ("attn_pattern", layer, lambda p, at=layer: self.seen.__setitem__(at, p)) for layer in range(self.layers)
+        ]
 
     def patterns(self, models: int) -> Float[Tensor, "model layer row head query key"]:
         """What was seen."""

@@ -194,11 +194,11 @@ def scores_of_states(now: Situation, states: Float[Tensor, "row position d"], la
     block: Any = net.model.layers[layer]
     found: list[Tensor] = []
     length = states.shape[1]
-    handle = block.self_attn.hooks["attn_scores"].register_forward_hook(lambda module, args, scores: found.append(scores))
+    handle = block.self_attn.hooks["attn_scores"].register_forward_hook(
+        lambda module, args, scores: found.append(scores)
+    )
     try:
-        block.self_attn(
-            block.input_layernorm(states, index), net.cos[:, :length], net.sin[:, :length], index
-        )
+        block.self_attn(block.input_layernorm(states, index), net.cos[:, :length], net.sin[:, :length], index)
     finally:
         handle.remove()
     return found[0]
@@ -207,9 +207,7 @@ def scores_of_states(now: Situation, states: Float[Tensor, "row position d"], la
 def answer_from_scores(clamp: Clamp, now: Situation) -> Float[Tensor, "model row label"]:
     """Logits of the labels under `copy`."""
     scores = now.scores[clamp.layer][:, clamp.head or 0, -1][:, now.labels_at].unflatten(0, now.batch.target.shape)
-    stands: Bool[Tensor, "model row pair label"] = (
-        now.batch.labels[..., None] == torch.arange(now.net.n_labels)
-    )
+    stands: Bool[Tensor, "model row pair label"] = now.batch.labels[..., None] == torch.arange(now.net.n_labels)
     logits = scores[..., None].masked_fill(~stands, float("-inf")).logsumexp(-2)
     return torch.where(stands.any(-2), logits, torch.full_like(logits, _NOTHING))
 
@@ -252,7 +250,8 @@ def _ignores(one: Clamp, other: Clamp) -> str:
     if one.kind == "copy" and other.kind == "copy":
         return "there is one answer to be read"
     if one.kind == "copy" and (
-        (other.kind in patterns and (same or other.layer > one.layer)) or (other.kind == "ablate" and other.layer >= one.layer)
+        (other.kind in patterns and (same or other.layer > one.layer))
+        or (other.kind == "ablate" and other.layer >= one.layer)
     ):
         return "copy reads the answer from scores, which no pattern, value or layer above changes"
     if one.kind == "perfect_layer" and (

@@ -54,7 +54,9 @@ class Classes(World):
     width: int = 32
 
     def __post_init__(self) -> None:
-        self.require(self.n_classes > 1 and self.pairs > 0, f"n_classes={self.n_classes}, pairs={self.pairs}", "2 and 1")
+        self.require(
+            self.n_classes > 1 and self.pairs > 0, f"n_classes={self.n_classes}, pairs={self.pairs}", "2 and 1"
+        )
         fits = self.burst > 0 and self.pairs % self.burst == 0
         self.require(fits, f"burst={self.burst} and pairs={self.pairs}", "pairs that are a multiple of the burst")
         shares = all(0 <= share <= 1 for share in (self.bursty, self.novel))
@@ -89,7 +91,9 @@ class Classes(World):
             return self._novel(n, generator)
         if test_set == "in_weights":
             classes, possible = without_support(tables["upto"], n, self.pairs, self.n_labels, generator)
-            self.require(bool(possible.all()), f"n_classes={self.n_classes}", "classes of other labels than the query's")
+            self.require(
+                bool(possible.all()), f"n_classes={self.n_classes}", "classes of other labels than the query's"
+            )
             return self._trained(tables, classes, generator)
         in_bursts = torch.ones(n, 1, dtype=torch.bool)
         if test_set == "train":
@@ -100,7 +104,9 @@ class Classes(World):
         found = self._trained(tables, packed, generator, shift=int(test_set == "flipped"))
         return self._with_novel(found, generator) if test_set == "train" and self.novel else found
 
-    def _trained(self, tables: Mapping[str, Tensor], classes: Tensor, generator: Generator, shift: int = 0) -> Sequences:
+    def _trained(
+        self, tables: Mapping[str, Tensor], classes: Tensor, generator: Generator, shift: int = 0
+    ) -> Sequences:
         labels = (classes + shift) % self.n_labels
         items = jittered(tables["means"][classes], self.noise, generator)
         return Sequences(items, labels[:, :-1], labels[:, -1], classes)

@@ -21,7 +21,7 @@ MEASURES = ("label_to_item", "target_to_labels", "target_to_right", "induction")
 the right label, and to these less the mean of the others."""
 
 
-def test_sequences(
+def fixed_sequences(
     worlds: Sequence[World], seeds: Sequence[int], tables: Sequence[Mapping[str, Tensor]], rows: int,
     test_sets: Sequence[str] = (),
 ) -> dict[str, Sequences]:  # fmt: skip

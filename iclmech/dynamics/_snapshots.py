@@ -100,4 +100,3 @@ def export_run(module: WorldNet, run: int, directory: str | Path, items: Tensor)
     unembed[1 : n + 1] = readout
     words = words_of(n, shape[0], shape[1])
     return export_net(alone, directory, words=words, embed=embed, unembed=unembed)
-

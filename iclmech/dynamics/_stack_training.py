@@ -1,6 +1,6 @@
 """Many runs in one stack: what each is, how they are trained, what comes back.
 
-    runs (world, seed, clamps, forgetting) ──► stack ──► the one trainer ──► rows of measurements, snapshots
+runs (world, seed, clamps, forgetting) ──► stack ──► the one trainer ──► rows of measurements, snapshots
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from torch import Tensor
 
 from iclmech._base import digest
 from iclmech.experiments import ExperimentError
-from iclmech.training import Run, build_optimizers, resume, save_run
-from iclmech.training import train as train_run
+from iclmech.training import Run, build_optimizers, resume, save_run, train as train_run
 
 from ._clamped_pass import groups_of, loss_under
 from ._feed import Feed, Forget
-from ._measured import measure, test_sequences
+from ._measured import fixed_sequences, measure
 from ._net_shape import Net
 from ._snapshots import Snapshots
 from ._world import World
 from ._world_net import WorldNet
 
 STATE = "state.pt"
+LOSS_ROWS = 128
+"""Sequences by which the loss on the training mix is followed."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,13 @@ def train_stack(
     forget = [p.forget for p in plans]
     feed = Feed(worlds, seeds, tables, schedule.batch, schedule.steps, forget, module, optimizers)
     groups = groups_of([p.clamps for p in plans])
-    run = Run(module, optimizers, feed, lambda m, batch: loss_under(m, batch, groups), name=_name(plans, net, lr, schedule))
+    run = Run(
+        module, optimizers, feed, lambda m, batch: loss_under(m, batch, groups), name=_name(plans, net, lr, schedule)
+    )
     snapshots = Snapshots(None if out is None else Path(out) / "snapshots")
     if out is not None and (Path(out) / STATE).is_file():
         run = resume(run, Path(out) / STATE)
-    tests = test_sequences(worlds, seeds, tables, schedule.rows)
+    tests = fixed_sequences(worlds, seeds, tables, schedule.rows)
     check = _checker(schedule, tests, worlds[0].ability, groups, feed)
 
     def save(run: Run) -> None:
@@ -132,13 +135,16 @@ def train_stack(
 def _checker(
     schedule: Schedule, tests: dict[str, Any], probe: str, groups: Any, feed: Feed
 ) -> Callable[[Run, Any], dict[str, Any]]:
+    some = tests["train"].part(0, LOSS_ROWS)
+
     def check(run: Run, measured: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            loss = {"train_loss": loss_under(run.module, some, groups)["loss"].tolist()} if schedule.losses else {}
         if not schedule.full(run.step):
-            with torch.no_grad():
-                return {"train_loss": loss_under(run.module, tests["train"], groups)["loss"].tolist()}
+            return loss
         found = measure(run.module, tests, probe, groups, schedule.attention)
         feed.judge(run.step, found["accuracy"])
-        return {"train_loss": found["loss"]["train"], **found}
+        return {"train_loss": found["loss"]["train"], **loss, **found}
 
     return check
 

@@ -41,7 +41,9 @@ class Tasks(World):
     width: int = 16
 
     def __post_init__(self) -> None:
-        self.require(self.n_tasks >= 0 and self.n_labels > 1, f"n_tasks={self.n_tasks}, n_labels={self.n_labels}", "0, 2")
+        self.require(
+            self.n_tasks >= 0 and self.n_labels > 1, f"n_tasks={self.n_tasks}, n_labels={self.n_labels}", "0, 2"
+        )
 
     @property
     def net(self) -> Net:

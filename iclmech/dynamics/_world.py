@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from iclmech._base import resolve
+from iclmech._base import digest, resolve
 from iclmech.experiments import ExperimentError
 
 from ._net_shape import Net
@@ -103,6 +103,16 @@ class World:
     def shape(self) -> tuple[Any, ...]:
         """Worlds of one shape can be trained in one stack."""
         return self.name, self.pairs, self.n_labels, self.item_width, self.n_items, self.test_sets
+
+    @property
+    def known(self) -> bool:
+        """Whether its text stands for it: a world of one's own has none."""
+        return WORLDS.get(self.name, "").endswith(f".{type(self).__module__.rpartition('.')[2]}:{type(self).__name__}")
+
+    @property
+    def hash(self) -> str:
+        """What a request calls a world of one's own."""
+        return digest(type(self).__module__, type(self).__qualname__, self.spelled)
 
     @property
     def spelled(self) -> str:

@@ -1,7 +1,7 @@
 """A stack of small nets with what a world needs around them: encoder or table of items, labels, the first position.
 
-    items ──► encoder (linear, bias), or learned table ─┐
-    labels ─► the net's own embeddings ─────────────────┴─► [BOS] x₁ y₁ … x_N y_N x_q ──► net ──► logits of the labels
+items ──► encoder (linear, bias), or learned table ─┐
+labels ─► the net's own embeddings ─────────────────┴─► [BOS] x₁ y₁ … x_N y_N x_q ──► net ──► logits of the labels
 """
 
 from __future__ import annotations

@@ -8,14 +8,28 @@ from ._accuracy import accuracy_by_setting as accuracy_by_setting
 from ._attention_text import attention_text as attention_text
 from ._by_kind import (
     circuit_figures as circuit_figures,
+    clamped_figures as clamped_figures,
     comparison_figures as comparison_figures,
     dual_form_figures as dual_form_figures,
+    forgetting_figures as forgetting_figures,
+    formation_figures as formation_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    phase_figures as phase_figures,
+    progress_figures as progress_figures,
+    task_diversity_figures as task_diversity_figures,
+    three_factor_figures as three_factor_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
+from ._clamp_curves import (
+    clamp_curves as clamp_curves,
+    factor_curves as factor_curves,
+    forgetting_curves as forgetting_curves,
+    progress_curves as progress_curves,
+)
 from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence
+from ._formation import formation as formation
 from ._heads import head_map as head_map
 from ._lens import logit_lens as logit_lens
 from ._names import (
@@ -24,6 +38,7 @@ from ._names import (
     setting_name as setting_name,
     update_name as update_name,
 )
+from ._phase_diagram import phase_diagram as phase_diagram
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible
