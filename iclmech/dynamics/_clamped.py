@@ -43,7 +43,7 @@ class Clamped(StackHistory):
         return list(dict.fromkeys(map(str, self.data["condition"].values)))
 
     def times(self) -> pd.DataFrame:
-        """Steps to the level. Columns: `condition`, `median`, `low`, `high` (95 %, a bootstrap of the mean), `reached`, `runs`, `ignorable`."""
+        """Steps to the level. Columns: `condition`, `median`, `low`, `high` (95 %, a bootstrap of the mean), `reached`, `runs`."""
         import pandas as pd
 
         rows = []
@@ -78,8 +78,10 @@ class Clamped(StackHistory):
             none, mine = (np.nan_to_num(self._times(c), nan=np.inf) for c in ("none", name))
             both = np.isfinite(none) & np.isfinite(mine)
             saved = none[both] - mine[both]
-            faster = mine < none
-            verdict: Verdict = "holds" if faster.all() else "not shown" if faster.any() else "does not hold"
+            faster, decided = mine < none, (np.isfinite(none) | np.isfinite(mine)).all()
+            verdict: Verdict = (
+                "holds" if faster.all() else "does not hold" if decided and not faster.any() else "not shown"
+            )
             low, high = interval(saved)
             rule = f"fewer steps to loss {self._level:g} with every seed ({int(faster.sum())} of {len(faster)})"
             mean = float(saved.mean()) if saved.size else float("nan")

@@ -128,9 +128,9 @@ class Classes(World):
             mine[chosen] = theirs
         return found
 
-    def words(self, seed: int, each: int = 40) -> tuple[Tensor, list[int]]:
+    def words(self, seed: int, each: int = 40, draw: int = 0) -> tuple[Tensor, list[int]]:
         """Exemplars of as many novel classes as a context has, each with a label of its own."""
-        generator, ways = rng(seed, "dynamics/words"), self.pairs // self.burst
+        generator, ways = rng(seed, f"dynamics/words {draw}"), self.pairs // self.burst
         means = torch.randn(ways, 1, self.width, generator=generator) * self.width**-0.5
         names = distinct(1, ways, self.relabel or self.n_labels, generator)[0].tolist()
         return jittered(means.expand(-1, each, -1), self.noise, generator), names

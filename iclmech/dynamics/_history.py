@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from iclmech._base import Result
 from iclmech.analysis.statistics import bootstrap_means, percentile_interval
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from iclmech.models import ICLModel
     from iclmech.tasks import Task
 
-EXEMPLARS = 40
+DRAWS, EXEMPLARS = 4, 24
+"""Sets of classes that are words of a snapshot, and words for each class."""
 
 
 class StackHistory(Result):
@@ -120,7 +122,8 @@ class StackHistory(Result):
         if not 0 <= run < runs:
             raise ExperimentError(f"got run {run}; this history has runs 0 to {runs - 1}.")
         module = net_from(weights, self.world, self.net, runs)
-        items, _ = self.world.words(int(self.data["seed"].values[run]), EXEMPLARS)
+        seed = int(self.data["seed"].values[run])
+        items = torch.cat([self.world.words(seed, EXEMPLARS, draw)[0] for draw in range(DRAWS)])
         return export_run(module, run, directory, items)
 
     def snapshot(self, run: int = 0, step: int | None = None) -> ICLModel:
@@ -140,11 +143,15 @@ class StackHistory(Result):
         with tempfile.TemporaryDirectory(prefix="snapshot-") as scratch:
             return load_model(str(self.export(run, step, Path(scratch) / f"{self.world.name}-run{run}-step{step}")))
 
-    def task(self, run: int = 0) -> Task:
+    def task(self, run: int = 0, draw: int = 0) -> Task:
         """Items of classes that the run was not trained on, as a task in the words of its snapshots.
 
+        Args:
+            run: number of the run.
+            draw: which set of classes and labels, 0 to 3: some are harder than others, so read more than one.
+
         Raises:
-            ExperimentError: the nets were trained without BOS, which the analyses put in front of every prompt.
+            ExperimentError: no such draw; or the nets were trained without BOS, which the analyses put in front of every prompt.
         """
         from iclmech.tasks import Task
 
@@ -153,14 +160,15 @@ class StackHistory(Result):
                 f"the nets of {self.world.spelled} were trained without BOS, which prompts have in front. Train with "
                 f"net=dataclasses.replace(world.net, bos=True)."
             )
-        items, labels = self.world.words(int(self.data["seed"].values[run]), EXEMPLARS)
-        each = items.shape[1]
-        names = [f"y{label}" for label in labels]
-        rows = [{"text": f"x{n}", "label": n // each} for n in range(len(labels) * each)]
-        train, test = [[r for n, r in enumerate(rows) if n % 2 == side] for side in (0, 1)]
+        if not 0 <= draw < DRAWS:
+            raise ExperimentError(f"got draw={draw}; the words of a snapshot are of {DRAWS} sets, numbered from 0.")
+        seed = int(self.data["seed"].values[run])
+        items, labels = self.world.words(seed, EXEMPLARS, draw)
+        first = draw * len(labels) * items.shape[1]
+        rows = [{"text": f"x{first + n}", "label": n // EXEMPLARS} for n in range(len(labels) * EXEMPLARS)]
         return Task.from_records(
-            train, test, "{text}", label_words=names, name=f"{self.world.name} in words, seed {int(self.data['seed'].values[run])}",
-            separator=" ",
+            rows[::2], rows[1::2], "{text}", label_words=[f"y{label}" for label in labels], separator="",
+            name=f"{self.world.name} in words, seed {seed}, draw {draw}",
         )  # fmt: skip
 
 

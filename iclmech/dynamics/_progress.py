@@ -38,7 +38,8 @@ class ProgressMeasures(Result):
     kind = "progress-measures"
 
     def summary(self) -> pd.DataFrame:
-        """The step at which each curve falls below half of its first value, and its last value: `measure`, `run`, `half`, `first`, `last`, `highest_above`."""
+        """The step at which each curve falls below a quarter of the net's own first loss: `measure`, `run`, `falls`, `first`,
+        `last`, and `highest_above`, how far it lies above the net's own curve at most."""
         import pandas as pd
 
         rows = []
@@ -46,25 +47,33 @@ class ProgressMeasures(Result):
             for run in range(self.data.sizes["run"]):
                 curve = self.data["loss"].sel(measure=measure).isel(run=run).values
                 above = float((curve - self.data["loss"].sel(measure="none").isel(run=run).values).max())
-                half = _half(self.data["step"].values, curve)
+                level = float(self.data["loss"].sel(measure="none").isel(run=run, step=0)) / 4
+                falls = crossing(self.data["step"].values, -curve, -level)
                 first, last = float(curve[0]), float(curve[-1])
                 rows.append(
-                    {"measure": measure, "run": run, "half": half, "first": first, "last": last, "highest_above": above}
+                    {
+                        "measure": measure,
+                        "run": run,
+                        "falls": falls,
+                        "first": first,
+                        "last": last,
+                        "highest_above": above,
+                    }
                 )
         return pd.DataFrame(rows)
 
     def judged(self) -> list[Claim]:
         """Whether each part is there before the whole, and whether its curve is one of progress at all."""
         table, steps = self.summary(), self.data["step"].values
-        whole = np.asarray(table[table["measure"] == "none"]["half"])
+        whole = np.asarray(table[table["measure"] == "none"]["falls"])
         found = []
         for measure in map(str, self.data["measure"].values[1:]):
-            lead = whole - np.asarray(table[table["measure"] == measure]["half"])
+            lead = whole - np.asarray(table[table["measure"] == measure]["falls"])
             fine = lead > 0
             verdict: Verdict = "holds" if fine.all() else "not shown" if fine.any() else "does not hold"
             curves = self.data["loss"].sel(measure=measure).values
             falls = bool((curves[:, -1] < curves[:, 0]).all())
-            rule = f"its loss halves earlier than the net's own in every run ({int(fine.sum())} of {len(fine)})"
+            rule = f"its loss falls below a quarter of the net's first loss earlier than the net's own in every run ({int(fine.sum())} of {len(fine)})"
             rule += "" if falls else "; it does not fall over training, so it shows no progress"
             low, high = interval(lead)
             mean = float(np.nanmean(lead)) if not np.isnan(lead).all() else float("nan")
@@ -73,10 +82,6 @@ class ProgressMeasures(Result):
                 Claim(claim, mean, low, high, "the net as it is, steps", rule, verdict if falls else "does not hold")
             )
         return found if len(steps) > 1 else []
-
-
-def _half(steps: np.ndarray, curve: np.ndarray) -> float:
-    return crossing(steps, -curve, -float(curve[0]) / 2)
 
 
 def progress_measures(

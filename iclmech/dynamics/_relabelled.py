@@ -90,9 +90,9 @@ class Relabelled(World):
         classes = torch.cat([classes, classes.gather(1, query)], 1)
         return Sequences(tables["vectors"][classes], labels, labels.gather(1, query)[:, 0], classes)
 
-    def words(self, seed: int, each: int = 40) -> tuple[Tensor, list[int]]:
+    def words(self, seed: int, each: int = 40, draw: int = 0) -> tuple[Tensor, list[int]]:
         """As many held-out classes as a context has; their one exemplar stands for all its words."""
-        generator = rng(seed, "dynamics/words")
+        generator = rng(seed, f"dynamics/words {draw}")
         tables = self.tables(seed)
         chosen = self.n_classes + torch.randperm(self.n_classes, generator=generator)[: self.pairs]
         labels = distinct(1, self.pairs, self.n_labels, generator)[0].tolist()

@@ -92,9 +92,9 @@ class Tasks(World):
         context = (labels[:, :-1] + (test_set == "memory")) % self.n_labels
         return Sequences(plain @ maps.transpose(1, 2), context, labels[:, -1], classes)
 
-    def words(self, seed: int, each: int = 40) -> tuple[Tensor, list[int]]:
+    def words(self, seed: int, each: int = 40, draw: int = 0) -> tuple[Tensor, list[int]]:
         """Exemplars of every class in a task that was not trained."""
-        generator = rng(seed, "dynamics/words")
+        generator = rng(seed, f"dynamics/words {draw}")
         maps, names = self._fresh(1, generator)
         base = self.tables(seed)["base"][:, None].expand(-1, each, -1)
         return jittered(base, self.noise, generator) @ maps[0].T, names[0].tolist()

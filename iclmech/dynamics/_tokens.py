@@ -86,7 +86,7 @@ class Tokens(World):
         labels = (tokens + (test_set == "flipped")) % self.n_labels
         return Sequences(tokens, labels[:, :-1], labels[:, -1], tokens)
 
-    def words(self, seed: int, each: int = 40) -> tuple[Tensor, list[int]]:
+    def words(self, seed: int, each: int = 40, draw: int = 0) -> tuple[Tensor, list[int]]:
         """Embeddings that were never trained, one for each label of a context; its word stands `each` times."""
-        names = distinct(1, self.pairs, self.n_labels, rng(seed, "dynamics/words"))[0].tolist()
-        return self.tables(seed)["unseen"][: self.pairs, None].expand(-1, each, -1), names
+        names = distinct(1, self.pairs, self.n_labels, rng(seed, f"dynamics/words {draw}"))[0].tolist()
+        return self.tables(seed)["unseen"][draw * self.pairs :][: self.pairs, None].expand(-1, each, -1), names

@@ -72,10 +72,10 @@ class World:
         """`n` sequences of a test set."""
         raise NotImplementedError
 
-    def words(self, seed: int, each: int = 40) -> tuple[Tensor, list[int]]:
+    def words(self, seed: int, each: int = 40, draw: int = 0) -> tuple[Tensor, list[int]]:
         """Items for a task in words, [class, each, width] as the net's encoder takes them, and the label of each class.
 
-        They are of classes (or of a task) that no run was trained on.
+        They are of classes (or of a task) that no run was trained on; each draw has others.
         """
         raise NotImplementedError
 

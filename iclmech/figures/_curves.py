@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from ._text import plain
+from ._text import lines, plain
 from ._theme import DASHES, GREY, LABEL_COLOURS, translucent
 
 MARGIN = 118
@@ -64,7 +64,7 @@ def name_ends(figure: go.Figure, ends: Sequence[tuple[str, float, str]], limits:
     places = spread([(y - limits[0]) / reach for _, y, _ in ordered])
     for (name, _, colour), place in zip(ordered, places, strict=True):
         figure.add_annotation(
-            text=name, x=1, xref=f"x{axis} domain", xanchor="left", xshift=4, y=place, yref=f"y{axis} domain", yanchor="middle",
+            text=lines(name, 18), x=1, xref=f"x{axis} domain", xanchor="left", xshift=4, y=place, yref=f"y{axis} domain", yanchor="middle",
             showarrow=False, font={"size": 11, "color": colour}, align="left",
         )  # fmt: skip
 
@@ -79,7 +79,8 @@ def spread(places: Sequence[float], gap: float = _GAP) -> list[float]:
     for place in places:
         groups.append([min(max(place, 0.0), 1.0)])
         while len(groups) > 1 and _start(groups[-1], gap) < _start(groups[-2], gap) + gap * len(groups[-2]):
-            groups[-2] += groups.pop()
+            last = groups.pop()
+            groups[-1].extend(last)
     return [_start(group, gap) + n * gap for group in groups for n in range(len(group))]
 
 
@@ -93,6 +94,6 @@ def level_line(figure: go.Figure, y: float, text: str, row: int = 1) -> None:
     figure.add_hline(y=y, line={"color": GREY, "dash": "dot", "width": 1.2}, row=row, col=1)  # type: ignore[arg-type]
     axis = "" if row == 1 else str(row)
     figure.add_annotation(
-        text=plain(text), x=0, xref=f"x{axis} domain", xanchor="left", y=y, yref=f"y{axis}", yanchor="bottom", showarrow=False,
-        font={"size": 10, "color": GREY}, xshift=3,
+        text=plain(text), x=1, xref=f"x{axis} domain", xanchor="right", y=y, yref=f"y{axis}", yanchor="bottom", showarrow=False,
+        font={"size": 10, "color": GREY}, xshift=-3,
     )  # fmt: skip

@@ -19,8 +19,8 @@ _HEADS = {
 }
 _MASS = "context's labels"
 _EVENTS = {
-    "target_to_labels_half": "query → labels", "label_mass_half": "p(context's labels)",
-    "label_to_item_half": "label → its item", "target_to_right_half": "query → right label", "accuracy_half": "accuracy",
+    "target_to_labels_half": "query → labels", "label_to_item_half": "label → its item",
+    "target_to_right_half": "query → right label", "label_mass_half": "p(context's labels)", "accuracy_half": "accuracy",
 }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def formation(history: Any, *, theme: Theme = "light") -> go.Figure:
     _order(figure, table, events, last)
     figure.update_xaxes(title="training step", range=[0, float(data["step"].values[-1])], row=last, col=1)
     runs = data.sizes["run"]
-    about = f"Thick: median of {runs} runs; thin: each. Dotted: guessing. Below: half-rise of each curve, a dot a run."
+    about = f"Thick: median of {runs} runs; thin: each. Dotted: guessing, and even attention. Below: half-rise of each curve, a dot a run."
     finish(figure, title="How in-context learning formed", about=about, theme=theme, legend_rows=0)
     return figure.update_layout(margin={"r": MARGIN, "l": 118})
 
@@ -56,7 +56,7 @@ def accuracy_curves(figure: go.Figure, data: Any, row: int = 1) -> None:
     """Accuracy of every test set over training, with the lines of guessing."""
     sets = [str(s) for s in data["test_set"].values]
     values = {s: data["accuracy"].sel(test_set=s).values for s in sets}
-    if "in_context" in values and np.array_equal(values["train"], values["in_context"]):
+    if sets == ["train", "in_context"]:  # of the same kind
         sets.remove("train")
     curves = [Curve(s.replace("_", " "), values[s], n) for n, s in enumerate(sets)]
     draw_curves(figure, data["step"].values, curves, row=row, limits=(-0.02, 1.02))
@@ -73,19 +73,20 @@ def _heads(figure: go.Figure, history: Any) -> None:
         flat = by_head.isel(layer=layers).stack(at=("layer", "head")).transpose("run", "step", "at").values
         best = flat[:, -1].argmax(-1)
         curves.append(Curve(shown, np.stack([run[:, head] for run, head in zip(flat, best, strict=True)]), number))
+    curves.append(Curve(_MASS, data["label_mass"].values, len(curves)))
+    draw_curves(figure, data["step"].values, curves, row=2, limits=(-0.02, 1.02))
+    for number, name in enumerate(_HEADS):
         figure.add_hline(
             y=float(data["uniform"].sel(measure=name)), line={"color": translucent(style(number)[0], 0.6), "dash": "dot", "width": 1},
             row=2, col=1,  # type: ignore[arg-type]  # plotly takes numbers
         )  # fmt: skip
-    curves.append(Curve(_MASS, data["label_mass"].values, len(curves)))
-    draw_curves(figure, data["step"].values, curves, row=2, limits=(-0.02, 1.02))
     figure.update_yaxes(title="attention; probability", range=[-0.02, 1.02], row=2, col=1)
 
 
 def _order(figure: go.Figure, table: Any, events: list[str], row: int) -> None:
     ordered = sorted(events, key=lambda name: float(table[name].median()), reverse=True)
     for place, name in enumerate(ordered):
-        colour = style(list(_EVENTS).index(name))[0] if name != "accuracy_half" else GREY
+        colour = GREY if name == "accuracy_half" else style(list(_EVENTS).index(name))[0]
         figure.add_scatter(
             x=table[name], y=[place] * len(table), mode="markers", marker={"color": colour, "size": 7, "opacity": 0.75}, showlegend=False,
             customdata=table["seed"], hovertemplate=f"{plain(_EVENTS[name])}, seed %{{customdata}}<br>step %{{x:.0f}}<extra></extra>",
