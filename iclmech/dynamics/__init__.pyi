@@ -18,6 +18,22 @@ from ._net_shape import Net as Net
 from ._phase_diagram import PhaseDiagram as PhaseDiagram, phase_diagram as phase_diagram
 from ._progress import ProgressMeasures as ProgressMeasures, progress_measures as progress_measures
 from ._relabelled import Relabelled as Relabelled
+from ._requests import (
+    CLAMPED as CLAMPED,
+    FORGETTING as FORGETTING,
+    PHASE_DIAGRAM as PHASE_DIAGRAM,
+    PROGRESS_MEASURES as PROGRESS_MEASURES,
+    TASK_DIVERSITY as TASK_DIVERSITY,
+    THREE_FACTOR as THREE_FACTOR,
+    TRAIN as TRAIN,
+    ClampedRequest as ClampedRequest,
+    ForgettingRequest as ForgettingRequest,
+    PhaseRequest as PhaseRequest,
+    ProgressRequest as ProgressRequest,
+    TasksRequest as TasksRequest,
+    ThreeFactorRequest as ThreeFactorRequest,
+    TrainRequest as TrainRequest,
+)
 from ._sequences import Sequences as Sequences
 from ._task_diversity import TaskDiversity as TaskDiversity, tasks as tasks
 from ._task_world import Tasks as Tasks

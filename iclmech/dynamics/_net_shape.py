@@ -19,7 +19,7 @@ class Net:
         mlp: width of the gated MLP in the last block; 0 is none.
         last_heads: how many heads of the last layer are active; 0 is all. The others hold zeros, which no gradient moves.
         bos: whether a learned vector stands in front of every sequence. The analyses of snapshots need it.
-        encoder_bias: whether the encoder of items has a bias: without it in-context learning grows gradually.
+        encoder_bias: whether one learned vector is added to every item: without it in-context learning grows gradually.
         theta: of the rotary positions.
     """
 

@@ -53,17 +53,14 @@ class WorldNet(nn.Module):
         return getattr(self, "items", None)
 
     def encode(self, items: Tensor) -> Float[Tensor, "model row place d"]:
-        """Items as the net reads them. Vectors for a world of tokens are embeddings already."""
+        """Items as the net reads them. Vectors for a world of tokens stand in place of rows of the table."""
         if self.table is None:
-            return self.encode_vectors(items)
-        if torch.is_floating_point(items):
-            return items
-        first = torch.arange(self.models)[:, None, None] * self.table.shape[1]
-        return nn.functional.embedding(items + first, self.table.flatten(0, 1))
-
-    def encode_vectors(self, items: Float[Tensor, "model row place width"]) -> Float[Tensor, "model row place d"]:
-        """Vectors through the linear encoder."""
-        x = product(items, self.encoder)  # type: ignore[arg-type]  # a parameter
+            x = product(items, self.encoder)  # type: ignore[arg-type]  # a parameter
+        elif torch.is_floating_point(items):
+            x = items
+        else:
+            first = torch.arange(self.models)[:, None, None] * self.table.shape[1]
+            x = nn.functional.embedding(items + first, self.table.flatten(0, 1))
         return x + self.bias[:, None, None] if hasattr(self, "bias") else x  # type: ignore[index]
 
     def embed(self, batch: Sequences) -> Float[Tensor, "model row position d"]:
@@ -100,9 +97,9 @@ def _around(world: World, shape: Net, seed: int) -> dict[str, Tensor]:
         found["items"] = torch.randn(world.n_items, shape.d_model, generator=generator)
     else:
         found["encoder"] = torch.randn(shape.d_model, world.item_width, generator=generator)
-        bias = 0.5 * torch.randn(shape.d_model, generator=generator)
-        if shape.encoder_bias:
-            found["bias"] = bias
+    bias = 0.5 * torch.randn(shape.d_model, generator=generator)
+    if shape.encoder_bias:
+        found["bias"] = bias
     bos = torch.randn(shape.d_model, generator=generator)
     return found | {"bos": bos} if shape.bos else found
 
