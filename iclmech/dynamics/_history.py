@@ -140,8 +140,11 @@ class StackHistory(Result):
         from iclmech.models import load_model
 
         step = self.snapshots.steps[-1] if step is None and self.snapshots.steps else int(step or 0)
+        name = f"{self.world.name}, seed {int(self.data['seed'].values[run])}, step {step}"
         with tempfile.TemporaryDirectory(prefix="snapshot-") as scratch:
-            return load_model(str(self.export(run, step, Path(scratch) / f"{self.world.name}-run{run}-step{step}")))
+            model = load_model(str(self.export(run, step, scratch)))
+        model.name = name
+        return model
 
     def task(self, run: int = 0, draw: int = 0) -> Task:
         """Items of classes that the run was not trained on, as a task in the words of its snapshots.

@@ -47,8 +47,8 @@ class Tasks(World):
 
     @property
     def net(self) -> Net:
-        """One head, an MLP in the last block, nothing in front of the sequence."""
-        return replace(Net(), bos=False)
+        """One head, an MLP in the last block (gated: 80 wide it has as many weights as a plain one of 120), no BOS."""
+        return replace(Net(), mlp=80, bos=False)
 
     @property
     def item_width(self) -> int:

@@ -147,9 +147,12 @@ def test_every_analysis_runs_on_a_snapshot(history: History):
     ):
         with update.applied(model):
             assert not torch.equal(icl.capture(model, prompts, "zs", ("attn_out",))["attn_out"], before)
-    circuit = icl.inference_circuit(model, task, k=4, n_queries=8, seeds=1, progress=False)
+    small: dict[str, Any] = {"k": 4, "n_queries": 4, "seeds": 1, "progress": False}
+    circuit = icl.inference_circuit(
+        model, task, edges=("y->s_q",), n_contexts=1, n_held_out=4, untrained=False, **small
+    )
     assert circuit.data.sizes
-    result = icl.compare(model, task, k=4, n_queries=8, seeds=1, updates=("gd",), lr=0.1, progress=False)
+    result = icl.compare(model, task, updates=("gd",), lr=0.1, controls=("random_direction",), n_examples=0, **small)
     assert np.isfinite(result.data["sim_aou"].sel(comparison="gd", variant="trained").values).any()
 
 
