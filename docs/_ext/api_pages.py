@@ -45,6 +45,7 @@ AREAS = (
     Area("updates", "iclmech.updates", "iclmech.updates", "updates/__init__.py", "The parts of weight updates."),
     Area("analysis", "iclmech.analysis", "iclmech.analysis", "analysis/__init__.py", "What metrics, statistics and circuit share."),
     Area("report", "iclmech.report", "iclmech.report", "report/__init__.py", "The HTML page."),
+    Area("dynamics", "iclmech.dynamics", "iclmech.dynamics", "dynamics/__init__.py", "How in-context learning forms: worlds, stacks of small nets, clamps, snapshots."),
     Area("mini", "iclmech.mini", "iclmech.mini", "mini/__init__.py", "The world of icl-mini."),
     Area("training", "iclmech.training", "iclmech.training", "training/__init__.py", "Small nets and the one trainer."),
     Area("mini-training", "iclmech.experiments.mini", "iclmech.experiments.mini", "experiments/mini/__init__.py", "Training and measuring models of icl-mini's kind."),

@@ -140,10 +140,9 @@ class StackHistory(Result):
         from iclmech.models import load_model
 
         step = self.snapshots.steps[-1] if step is None and self.snapshots.steps else int(step or 0)
-        name = f"{self.world.name}, seed {int(self.data['seed'].values[run])}, step {step}"
         with tempfile.TemporaryDirectory(prefix="snapshot-") as scratch:
             model = load_model(str(self.export(run, step, scratch)))
-        model.name = name
+        model.name = f"{self.world.name}, seed {int(self.data['seed'].values[run])}, step {step}"
         return model
 
     def task(self, run: int = 0, draw: int = 0) -> Task:
