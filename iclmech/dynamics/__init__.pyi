@@ -14,6 +14,7 @@ from ._classes import Classes as Classes
 from ._feed import Forget as Forget
 from ._forgetting import Forgetting as Forgetting, forgetting as forgetting
 from ._history import StackHistory as StackHistory
+from ._labelled_sequences import Sequences as Sequences
 from ._net_shape import Net as Net
 from ._phase_diagram import PhaseDiagram as PhaseDiagram, phase_diagram as phase_diagram
 from ._progress import ProgressMeasures as ProgressMeasures, progress_measures as progress_measures
@@ -34,7 +35,6 @@ from ._requests import (
     ThreeFactorRequest as ThreeFactorRequest,
     TrainRequest as TrainRequest,
 )
-from ._sequences import Sequences as Sequences
 from ._task_diversity import TaskDiversity as TaskDiversity, tasks as tasks
 from ._task_world import Tasks as Tasks
 from ._three_factor import ThreeFactor as ThreeFactor, factor_loss as factor_loss, three_factor as three_factor

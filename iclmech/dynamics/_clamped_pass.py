@@ -15,7 +15,7 @@ from iclmech.models import ICLModel
 from iclmech.training import intervened
 
 from ._clamps import Clamp, Situation, answer_from_scores
-from ._sequences import Sequences
+from ._labelled_sequences import Sequences
 from ._world_net import WorldNet
 
 Groups = Sequence[tuple[tuple[int, ...], tuple[Any, ...]]]

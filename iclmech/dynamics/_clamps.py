@@ -19,7 +19,7 @@ from iclmech.experiments import ExperimentError
 from iclmech.interventions import Layout, Spec, replace_pattern, zero
 from iclmech.models import ICLModel
 
-from ._sequences import Sequences, label_positions
+from ._labelled_sequences import Sequences, label_positions
 
 if TYPE_CHECKING:
     from ._world_net import WorldNet

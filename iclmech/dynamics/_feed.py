@@ -12,8 +12,9 @@ from torch import Tensor
 from iclmech._base import rng
 from iclmech.experiments import ExperimentError
 
-from ._sequences import Sequences, stacked
-from ._world import World, read_call, spell_call
+from ._labelled_sequences import Sequences, stacked
+from ._spelled import read_call, spell_call
+from ._world import World
 from ._world_net import WorldNet
 
 BLOCK = 16

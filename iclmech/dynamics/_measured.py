@@ -12,7 +12,7 @@ from torch import Tensor
 from iclmech._base import rng
 
 from ._clamped_pass import Groups, logits_under, scored, watched
-from ._sequences import Sequences, label_positions, stacked
+from ._labelled_sequences import Sequences, label_positions, stacked
 from ._world import World
 from ._world_net import WorldNet
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from ._spelled import read_call, spell_call, with_knobs
+
 if TYPE_CHECKING:
     from iclmech.training import NetConfig
 
@@ -46,8 +48,6 @@ class Net:
     @property
     def spelled(self) -> str:
         """The net as text; `net_of` reads it."""
-        from ._world import spell_call
-
         return spell_call("net", {f.name: getattr(self, f.name) for f in fields(self)}, Net())
 
 
@@ -57,8 +57,6 @@ def net_of(net: Net | str | None, usual: Net) -> Net:
     Raises:
         ExperimentError: no such setting.
     """
-    from ._world import read_call, with_knobs
-
     if not isinstance(net, str):
         return usual if net is None else net
     return with_knobs(Net(), read_call(net)[1])

@@ -18,9 +18,10 @@ from ._history import interval
 from ._history_data import origin_of
 from ._net_shape import Net, net_of
 from ._requests import PHASE_DIAGRAM, PhaseRequest
+from ._spelled import with_knobs
 from ._stack_training import RunPlan, Schedule, train_stack
 from ._train import named_net, named_world
-from ._world import World, with_knobs, world_class, world_of
+from ._world import World, world_class, world_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from torch import Generator, Tensor
 from iclmech._base import rng
 
 from ._draws import jittered, shuffled
+from ._labelled_sequences import Sequences
 from ._net_shape import Net
-from ._sequences import Sequences
 from ._world import World
 
 

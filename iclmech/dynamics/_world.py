@@ -5,21 +5,21 @@ A world can be written as text, "classes(bursty=0.5, zipf=1.0)", on the command 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from iclmech._base import digest, resolve
 from iclmech.experiments import ExperimentError
 
 from ._net_shape import Net
+from ._spelled import read_call, spell_call, with_knobs
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ._sequences import Sequences
+    from ._labelled_sequences import Sequences
 
 WORLDS: dict[str, str] = {
     "classes": "iclmech.dynamics._classes:Classes",
@@ -142,31 +142,3 @@ def world_class(name: str | type[World]) -> type[World]:
     if name.lower() not in WORLDS:
         raise ExperimentError(f"got the world {name!r}; expected one of {', '.join(WORLDS)}.")
     return resolve(WORLDS[name.lower()])
-
-
-def with_knobs(thing: Any, knobs: Mapping[str, Any]) -> Any:
-    """A world or a net with other knobs. Raises `ExperimentError` for one that it does not have."""
-    known = {f.name: type(getattr(thing, f.name)) for f in fields(thing)}
-    unknown = [name for name in knobs if name not in known]
-    if unknown:
-        raise ExperimentError(f"got {unknown[0]}; {type(thing).__name__} has {', '.join(known)}.")
-    return replace(thing, **{n: float(v) if known[n] is float and type(v) is int else v for n, v in knobs.items()})
-
-
-def spell_call(name: str, values: Mapping[str, Any], usual: Any) -> str:
-    """A name with what differs from the usual values: "classes(bursty=0.5)"."""
-    own = [f"{n}={v!r}" for n, v in values.items() if v != getattr(usual, n)]
-    return f"{name}({', '.join(own)})" if own else name
-
-
-def read_call(text: str) -> tuple[str, dict[str, Any]]:
-    """The inverse of `spell_call`. Raises `ExperimentError` for a text that is no such thing."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-        if isinstance(node, ast.Name):
-            return node.id, {}
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
-    except (SyntaxError, ValueError):
-        pass
-    raise ExperimentError(f"got {text!r}; expected a name with its settings, such as classes(bursty=0.5, zipf=1.0).")

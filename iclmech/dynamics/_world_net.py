@@ -17,8 +17,8 @@ from iclmech.experiments import ExperimentError
 from iclmech.training import SmallNet, stack
 from iclmech.training._network_block import product
 
+from ._labelled_sequences import Sequences
 from ._net_shape import N_CTX, Net
-from ._sequences import Sequences
 from ._world import World
 
 _UNIT = 16  # widths are multiples of it, so that a run in a stack equals the run alone to the bit

@@ -17,7 +17,7 @@ from iclmech._base import FileError, ModelError, rng
 from iclmech.dynamics import Classes, History, Relabelled, Tokens
 from iclmech.dynamics._clamped_pass import logits_under
 from iclmech.dynamics._history import DRAWS, EXEMPLARS
-from iclmech.dynamics._sequences import Sequences, stacked
+from iclmech.dynamics._labelled_sequences import Sequences, stacked
 from iclmech.dynamics._snapshots import export_run, net_from, words_of
 from iclmech.dynamics._transitions import crossing, half_rise, transitions_of
 from iclmech.experiments import ExperimentError, command_of

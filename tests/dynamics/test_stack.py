@@ -21,8 +21,8 @@ from iclmech.dynamics import (
 )
 from iclmech.dynamics._clamped_pass import groups_of, logits_under, loss_under, watched
 from iclmech.dynamics._clamps import checked_clamps, clamp_of
+from iclmech.dynamics._labelled_sequences import Sequences, label_positions, stacked
 from iclmech.dynamics._measured import attention_measures, label_mass, uniform_attention
-from iclmech.dynamics._sequences import Sequences, label_positions, stacked
 from iclmech.dynamics._stack_training import RunPlan, Schedule, train_stack
 from iclmech.dynamics._world_net import WorldNet
 from iclmech.experiments import ExperimentError
