@@ -26,7 +26,8 @@ class Forget:
     """The table of items drawn anew every `every` steps, its moments in the optimiser set to zero.
 
     Attributes:
-        until: None, for good; a step; or (test set, accuracy): the first evaluation at which it is reached.
+        until: None, for good; a step; or (test set, accuracy): the second evaluation in a row at which it is reached. One
+            alone may be luck, and an ability that has only just come is lost again.
 
     Source: active and temporary forgetting, Anand et al. (arXiv 2406.00053); redrawn at the scale of the first draw.
 
@@ -83,6 +84,7 @@ class Feed:
         self._draws = [rng(seed, "dynamics/train") for seed in self.seeds]
         self._fresh = [rng(seed, "dynamics/forget") for seed in self.seeds]
         self.stopped = [-1] * len(self.seeds)
+        self._reached = [False] * len(self.seeds)
         self._begun: list[Tensor] = []
         self._block: Sequences | None = None
 
@@ -128,19 +130,21 @@ class Feed:
         for run, forget in enumerate(self.forget):
             if forget is not None and isinstance(forget.until, tuple) and self.stopped[run] < 0:
                 test_set, level = forget.until
-                if accuracy[test_set][run] >= level:
+                before, self._reached[run] = self._reached[run], accuracy[test_set][run] >= level
+                if before and self._reached[run]:
                     self.stopped[run] = step
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resumption needs."""
         return {
             "begun": self._begun, "fresh": [g.get_state() for g in self._fresh], "step": self.step,
-            "stopped": self.stopped,
+            "stopped": self.stopped, "reached": self._reached,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self.step, self.stopped = state["step"], list(state["stopped"])
+        self._reached = list(state["reached"])
         for generator, saved in zip(self._fresh, state["fresh"], strict=True):
             generator.set_state(saved)
         if self.step:

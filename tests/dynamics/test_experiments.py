@@ -25,6 +25,7 @@ from iclmech.dynamics import (
     match,
 )
 from iclmech.dynamics._clamped import Clamped
+from iclmech.dynamics._feed import Feed
 from iclmech.dynamics._forgetting import Forgetting
 from iclmech.dynamics._progress import ProgressMeasures, chosen_heads
 from iclmech.dynamics._three_factor import factor_gradient
@@ -164,6 +165,13 @@ def test_runs_whose_condition_never_came_true_are_reported():
     assert result.at_stop()["stopped"].tolist() == [-1, -1]
     assert result.claims()["verdict"].tolist() == ["not shown"]
     assert "in 0 of 2 runs" in result.claims()["rule"][0]
+
+
+def test_a_condition_must_be_true_at_two_evaluations_in_a_row():
+    feed = Feed([Tokens()], [0], [{}], 1, 100, [Forget(2, until=("unseen", 0.9))])
+    for step, value in ((0, 0.95), (10, 0.5), (20, 0.9), (30, 0.91), (40, 0.2)):
+        feed.judge(step, {"unseen": [value]})
+    assert feed.stopped == [30]
 
 
 def test_temporary_forgetting_is_read_after_its_end():

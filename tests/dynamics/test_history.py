@@ -74,7 +74,7 @@ def test_forgetting_goes_on_where_it_was_left(tmp_path: Path):
     icl.dynamics.forgetting(Tokens(), steps=12, out=tmp_path, **given)
     again = icl.dynamics.forgetting(Tokens(), steps=20, out=tmp_path, **given)
     assert equal(whole.data, again.data)
-    assert whole.data["stopped"].values.tolist() == [-1, 0]
+    assert whole.data["stopped"].values.tolist() == [-1, 4]
 
 
 def test_it_is_saved_with_its_snapshots_and_opened_by_its_kind(history: History, tmp_path: Path):
