@@ -95,7 +95,7 @@ class ForgettingRequest(StackRequest):
     world: str = "tokens(bursty=0.9)"
     """tokens, with its knobs."""
     conditions: tuple[str, ...] = (
-        "none", "active=forget(every=25)", "temporary=forget(every=25; until=('unseen'; 0.9))",
+        "none", "active=forget(every=25)", "temporary=forget(every=25; until=('unseen'; 0.95))",
     )  # fmt: skip
     """name=forget(every=steps; until=(test set; accuracy)), with semicolons inside, separated by commas."""
     steps: int = 5000

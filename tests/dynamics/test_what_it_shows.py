@@ -79,7 +79,9 @@ def test_forgetting_makes_nets_learn_in_context_and_ended_in_time_leaves_both():
     which = found.data["condition"].values
     assert (last.values[which == "none"] <= 0.2).all()
     assert (last.values[which == "active"] >= 0.85).all(), last.values
-    both = dyn.forgetting(Tokens(bursty=0.9), {"temporary": Forget(25, until=("unseen", 0.9))}, seeds=SEEDS, steps=5000)
+    both = dyn.forgetting(
+        Tokens(bursty=0.9), {"temporary": Forget(25, until=("unseen", 0.95))}, seeds=SEEDS, steps=5000
+    )
     stops = both.at_stop()
     fired = stops[(stops["stopped"] >= 0) & stops["unseen after"].notna()]
     assert len(both.notes) == int((stops["stopped"] < 0).sum())
