@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run smollm2 real test test-tl39 check notebooks docs bench browser screenshots lock clean
+.PHONY: help run smollm2 real test test-tl39 dynamics check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +47,9 @@ test: $(VENV)/.installed ## all tests on the locked TransformerLens
 
 test-tl39: $(VENV39)/.installed ## the contract tests on TransformerLens 3.9, in an environment of their own
 	$(VENV39)/bin/python -m pytest -m contract
+
+dynamics: $(VENV)/.installed ## what small nets must show while they learn: eight CPU minutes
+	$(BIN)/python -m pytest -o addopts= -ra -m long tests/dynamics
 
 check: $(VENV)/.installed ## ruff and pyright
 	$(BIN)/ruff check .

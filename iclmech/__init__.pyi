@@ -3,6 +3,7 @@
 from . import (
     analysis as analysis,
     calibration as calibration,
+    dynamics as dynamics,
     figures as figures,
     functions as functions,
     interventions as interventions,

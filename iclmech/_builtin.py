@@ -21,6 +21,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "patch": "iclmech.experiments.patching._request:PATCH",
         "published": "iclmech.experiments._published_request:PUBLISHED",
         "steer": "iclmech.experiments.steering._request:STEER",
+        "train": "iclmech.dynamics._requests:TRAIN",
+        "clamped": "iclmech.dynamics._requests:CLAMPED",
+        "phase-diagram": "iclmech.dynamics._requests:PHASE_DIAGRAM",
+        "forgetting": "iclmech.dynamics._requests:FORGETTING",
+        "task-diversity": "iclmech.dynamics._requests:TASK_DIVERSITY",
+        "progress-measures": "iclmech.dynamics._requests:PROGRESS_MEASURES",
+        "three-factor": "iclmech.dynamics._requests:THREE_FACTOR",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",

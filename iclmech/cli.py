@@ -38,6 +38,7 @@ def experiment_command(name: str) -> type:
         plain = types[f.name] in (bool, int, float, str)
         kind = types[f.name] if plain else str
         default = f.default if plain else spell(f.default)
+        kind = tyro.conf.Positional[kind] if f.name in experiment.request.positional else kind
         return f.name, Annotated[kind, tyro.conf.arg(help=helps.get(f.name, ""))], field(default=default)
 
     more = [

@@ -18,7 +18,7 @@ from ._errors import FileError
 from ._files import from_ascii_json, to_ascii_json
 from ._html import html_table
 from ._registry import REGISTRIES, resolve
-from ._result_file import read_groups, write_groups
+from ._result_file import file_of, read_groups, write_groups
 
 if TYPE_CHECKING:
     from typing import Self
@@ -54,6 +54,8 @@ class Result:
     """
 
     kind: str = ""
+    source: Path | None = None
+    """The file that it was loaded from."""
     schema: ClassVar[int] = 1
     """Version of the layout. Add one, and a migration, when the meaning or the name of a variable changes."""
     migrations: ClassVar[Mapping[int, Callable[[Groups], Groups]]] = {}
@@ -222,7 +224,9 @@ def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:
         )
     for version in range(schema, found.schema):
         groups = found.migrations[version](groups)
-    return found.opened(groups, kind)
+    result = found.opened(groups, kind)
+    result.source = file_of(path)
+    return result
 
 
 def _class_of(stored: str) -> tuple[str, type[Result]]:

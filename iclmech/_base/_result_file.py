@@ -40,7 +40,7 @@ def read_groups(path: str | Path, what: str) -> Groups:
     Raises:
         FileError: no such file, a damaged one, or a foreign one.
     """
-    path = _file(Path(path))
+    path = file_of(path)
     groups = _read(path, what)
     stored = str(next(iter(groups.values())).attrs.get("kind", ""))
     if not stored.startswith("iclmech "):
@@ -48,7 +48,9 @@ def read_groups(path: str | Path, what: str) -> Groups:
     return groups
 
 
-def _file(path: Path) -> Path:
+def file_of(path: str | Path) -> Path:
+    """The file itself, or the one .nc file of a directory."""
+    path = Path(path)
     if path.is_dir():
         inside = [path / RESULT] if (path / RESULT).is_file() else sorted(path.glob("*.nc"))
         if len(inside) != 1:

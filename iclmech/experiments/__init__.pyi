@@ -17,7 +17,12 @@ from ._momentum import Momentum as Momentum, momentum_attention as momentum_atte
 from ._order import OrderSensitivity as OrderSensitivity, order_sensitivity as order_sensitivity
 from ._order_request import OrderRequest as OrderRequest
 from ._published import Published as Published, published as published
-from ._request import ExperimentError as ExperimentError, ModelTaskRequest as ModelTaskRequest, Request as Request
+from ._request import (
+    ExperimentError as ExperimentError,
+    ModelTaskRequest as ModelTaskRequest,
+    Request as Request,
+    seeds_of as seeds_of,
+)
 from .comparison._compare import compare as compare
 from .comparison._control import Control as Control, Trial as Trial
 from .comparison._interval_names import interval_name as interval_name

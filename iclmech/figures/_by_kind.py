@@ -9,18 +9,22 @@ import plotly.graph_objects as go
 from ._accuracy import accuracy_by_setting
 from ._allocation import allocation_by_layer
 from ._circuit_diagram import circuit_diagram
+from ._clamp_curves import clamp_curves, factor_curves, forgetting_curves, progress_curves
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
+from ._formation import formation
 from ._head_effects import head_effects
 from ._heads import head_map
 from ._heads_ablated import heads_ablated, two_scores
 from ._momentum import momentum_curve
 from ._patch_map import patch_map
+from ._phase_diagram import phase_diagram
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
 from ._steering import strength_curve, vector_by_layer
 
 if TYPE_CHECKING:
+    from iclmech._base import Result
     from iclmech.experiments import (
         Allocation,
         Circuit,
@@ -115,3 +119,38 @@ def steering_figures(result: Steering) -> Figures:
     if result.data.sizes["strength"] > 1:
         found["strength"] = strength_curve(result)
     return found
+
+
+def formation_figures(result: Result) -> Figures:
+    """Abilities, heads and the order of events over training."""
+    return {"formation": formation(result)}
+
+
+def clamped_figures(result: Result) -> Figures:
+    """Losses under clamps."""
+    return {"clamps": clamp_curves(result)}
+
+
+def phase_figures(result: Result) -> Figures:
+    """The grid, seeds as dots."""
+    return {"phase_diagram": phase_diagram(result)}
+
+
+def task_diversity_figures(result: Result) -> Figures:
+    """Seen, new and stored tasks over the number of tasks."""
+    return {"tasks": phase_diagram(result)}
+
+
+def forgetting_figures(result: Result) -> Figures:
+    """Abilities over training, condition by condition."""
+    return {"forgetting": forgetting_curves(result)}
+
+
+def progress_figures(result: Result) -> Figures:
+    """Losses with the rest of the circuit given."""
+    return {"progress": progress_curves(result)}
+
+
+def three_factor_figures(result: Result) -> Figures:
+    """Losses of three factors."""
+    return {"factors": factor_curves(result)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +102,7 @@ def run_cuts(model: ICLModel, prompts: list[PromptSet], windows: dict[str, Windo
 
     def table(field: str) -> np.ndarray:
         return np.array(
-            [[float(np.nanmean([getattr(m, field) for m in meters[edge, arm]])) for arm in ARMS] for edge in plan.edges]
+            [[_mean([getattr(m, field) for m in meters[edge, arm]]) for arm in ARMS] for edge in plan.edges]
         )
 
     joined = [
@@ -121,3 +122,9 @@ def joined_clusters(arrays: list[np.ndarray]) -> np.ndarray:
     widest = max(a.shape[1] for a in arrays)
     padding = [[(0, 0), (0, widest - a.shape[1]), *[(0, 0)] * (a.ndim - 2)] for a in arrays]
     return np.concatenate([np.pad(a, p, constant_values=np.nan) for a, p in zip(arrays, padding, strict=True)])
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of what is known; NaN where nothing is: inputs of one token have no edge inside."""
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")
