@@ -6,6 +6,7 @@ from . import (
     figures as figures,
     interventions as interventions,
     mini as mini,
+    selection as selection,
 )
 from ._accuracy import accuracy as accuracy
 from ._base import (

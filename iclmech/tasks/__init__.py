@@ -16,7 +16,7 @@ from ._prompt_set import (
 )
 from ._prompts import build_prompts as build_prompts
 from ._records import Example as Example
-from ._select import Selection as Selection, Selector as Selector
+from ._select import GivenRows as GivenRows, Selection as Selection, Selector as Selector
 from ._sources import SOURCES as SOURCES, TaskCard as TaskCard, TaskSource as TaskSource
 from ._task import Task as Task
 from ._tokens import EOS_SEPARATOR as EOS_SEPARATOR, PieceTokenizer as PieceTokenizer
