@@ -13,6 +13,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "order": "iclmech.experiments._order_request:ORDER",
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
+        "selection": "iclmech.experiments._selection_request:SELECTION",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "published": "iclmech.experiments._published_request:PUBLISHED",
     },

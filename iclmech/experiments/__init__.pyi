@@ -14,6 +14,9 @@ from ._order import OrderSensitivity as OrderSensitivity, order_sensitivity as o
 from ._order_request import OrderRequest as OrderRequest
 from ._published import Published as Published, published as published
 from ._request import ExperimentError as ExperimentError, ModelTaskRequest as ModelTaskRequest, Request as Request
+from ._selection import compare_selections as compare_selections
+from ._selection_request import SelectionRequest as SelectionRequest
+from ._selection_result import SelectionComparison as SelectionComparison
 from .comparison._compare import compare as compare
 from .comparison._control import Control as Control, Trial as Trial
 from .comparison._interval_names import interval_name as interval_name

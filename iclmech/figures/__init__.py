@@ -12,6 +12,7 @@ from ._by_kind import (
     dual_form_figures as dual_form_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    selection_figures as selection_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
@@ -25,6 +26,7 @@ from ._names import (
     update_name as update_name,
 )
 from ._rates import learning_rate_curve as learning_rate_curve
+from ._selection import accuracy_by_tokens as accuracy_by_tokens, selection_table as selection_table
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible
 from ._theme import template as template

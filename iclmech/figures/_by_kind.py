@@ -12,10 +12,11 @@ from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._heads import head_map
 from ._rates import learning_rate_curve
+from ._selection import accuracy_by_tokens, selection_table
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
-    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, TrainingHistory
+    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, SelectionComparison, TrainingHistory
 
 Figures = dict[str, go.Figure]
 
@@ -53,3 +54,11 @@ def dual_form_figures(result: DualForm) -> Figures:
 def history_figures(result: TrainingHistory) -> Figures:
     """Abilities over training."""
     return {"emergence": emergence(result.rows())}
+
+
+def selection_figures(result: SelectionComparison) -> Figures:
+    """Accuracy by method; by tokens where numbers were tried."""
+    found = {"methods": selection_table(result)}
+    if "rung_accuracy" in result.data:
+        found["tokens"] = accuracy_by_tokens(result)
+    return found
