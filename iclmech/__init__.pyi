@@ -20,6 +20,7 @@ from ._base import (
 from .analysis import circuit as circuit, metrics as metrics, statistics as statistics
 from .captures import Activations as Activations, capture as capture
 from .experiments import (
+    CalibrationTable as CalibrationTable,
     Circuit as Circuit,
     Comparison as Comparison,
     Control as Control,
@@ -27,6 +28,7 @@ from .experiments import (
     OrderSensitivity as OrderSensitivity,
     Request as Request,
     SelectionComparison as SelectionComparison,
+    calibration_table as calibration_table,
     compare as compare,
     compare_selections as compare_selections,
     dual_form as dual_form,

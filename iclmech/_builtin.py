@@ -9,6 +9,7 @@ _MEASURES = f"{_COMPARISON}._measures"
 BUILT_IN: dict[str, dict[str, str]] = {
     "experiment": {
         "compare": f"{_COMPARISON}._experiment:COMPARE",
+        "calibration": "iclmech.experiments._calibration_request:CALIBRATION",
         "circuit": "iclmech.experiments._inference_circuit._request:CIRCUIT",
         "order": "iclmech.experiments._order_request:ORDER",
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",

@@ -1,5 +1,8 @@
 """The public names of the experiments, written once."""
 
+from ._calibration import calibration_table as calibration_table
+from ._calibration_request import CalibrationRequest as CalibrationRequest
+from ._calibration_result import CalibrationTable as CalibrationTable
 from ._command import command_of as command_of, request_of as request_of
 from ._dual_form import DualForm as DualForm, dual_form as dual_form
 from ._experiment import Experiment as Experiment, Given as Given

@@ -21,16 +21,17 @@ def add_estimate(
     *,
     binary: str | None = None,
     limits: Sequence[float] | None = None,
+    kind: str = "crossed",
 ) -> None:
     """Put the mean over seeds and queries into `data[name]`, its interval into `name_ci`, and `name_p`, `name_claims`.
 
     Args:
         data: with coordinates for `axes`; `bound` is added.
         values: [seed, query, *axes].
-        binary, limits: as in `two_way_interval`.
+        binary, limits, kind: as in `two_way_interval`.
     """
     data.coords["bound"] = ["low", "high"]
-    found = two_way_interval(values, level, binary=binary, limits=limits)
+    found = two_way_interval(values, level, kind, binary=binary, limits=limits)
     data[name] = (tuple(axes), found.mean)
     data[f"{name}_ci"] = ((*axes, "bound"), np.stack([found.low, found.high], axis=-1))
     data[f"{name}_p"] = (tuple(axes), found.p)

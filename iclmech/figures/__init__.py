@@ -7,6 +7,7 @@ Each figure holds from 400 to 1600 px, has one colour per update, draws its inte
 from ._accuracy import accuracy_by_setting as accuracy_by_setting
 from ._attention_text import attention_text as attention_text
 from ._by_kind import (
+    calibration_figures as calibration_figures,
     circuit_figures as circuit_figures,
     comparison_figures as comparison_figures,
     dual_form_figures as dual_form_figures,
@@ -14,6 +15,7 @@ from ._by_kind import (
     induction_figures as induction_figures,
     selection_figures as selection_figures,
 )
+from ._calibration import calibration_accuracy as calibration_accuracy, reliability_diagram as reliability_diagram
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from ._accuracy import accuracy_by_setting
+from ._calibration import calibration_accuracy, reliability_diagram
 from ._circuit_diagram import circuit_diagram
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
@@ -16,7 +17,15 @@ from ._selection import accuracy_by_tokens, selection_table
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
-    from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, SelectionComparison, TrainingHistory
+    from iclmech.experiments import (
+        CalibrationTable,
+        Circuit,
+        Comparison,
+        DualForm,
+        InductionHeads,
+        SelectionComparison,
+        TrainingHistory,
+    )
 
 Figures = dict[str, go.Figure]
 
@@ -62,3 +71,8 @@ def selection_figures(result: SelectionComparison) -> Figures:
     if "rung_accuracy" in result.data:
         found["tokens"] = accuracy_by_tokens(result)
     return found
+
+
+def calibration_figures(result: CalibrationTable) -> Figures:
+    """Accuracy by method, and whether the model is as right as it is sure."""
+    return {"accuracy": calibration_accuracy(result), "reliability": reliability_diagram(result)}
