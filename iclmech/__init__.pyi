@@ -3,6 +3,7 @@
 from . import (
     analysis as analysis,
     calibration as calibration,
+    context_tuning as context_tuning,
     figures as figures,
     interventions as interventions,
     mini as mini,
@@ -25,6 +26,7 @@ from .experiments import (
     Comparison as Comparison,
     Control as Control,
     Experiment as Experiment,
+    FactsComparison as FactsComparison,
     OrderSensitivity as OrderSensitivity,
     Request as Request,
     SelectionComparison as SelectionComparison,
@@ -32,6 +34,7 @@ from .experiments import (
     compare as compare,
     compare_selections as compare_selections,
     dual_form as dual_form,
+    facts_as_gradients as facts_as_gradients,
     induction_heads as induction_heads,
     inference_circuit as inference_circuit,
     list_experiments as list_experiments,

@@ -35,6 +35,7 @@ AREAS = (
     Area("metrics", "iclmech.metrics", "iclmech.metrics", "analysis/metrics.py", "Pure functions from activations to numbers."),
     Area("statistics", "iclmech.statistics", "iclmech.statistics", "analysis/statistics.py", "Intervals and paired contrasts."),
     Area("calibration", "iclmech.calibration", "iclmech.calibration", "calibration/__init__.py", "Priors over label words, predictions with them taken out, self-ensembles."),
+    Area("context-tuning", "iclmech.context_tuning", "iclmech.context_tuning", "context_tuning.py", "Demonstrations whose embeddings are refined by gradient descent."),
     Area("selection", "iclmech.selection", "iclmech.selection", "selection/__init__.py", "Which demonstrations stand before a query."),
     Area("circuit", "iclmech.circuit", "iclmech.circuit", "analysis/circuit.py", "Attention by role, induction, decomposition, the dual form."),
     Area("interventions", "iclmech.interventions", "iclmech.interventions", "interventions/__init__.py", "Changes to a forward pass."),

@@ -6,6 +6,9 @@ from ._calibration_result import CalibrationTable as CalibrationTable
 from ._command import command_of as command_of, request_of as request_of
 from ._dual_form import DualForm as DualForm, dual_form as dual_form
 from ._experiment import Experiment as Experiment, Given as Given
+from ._facts import facts_as_gradients as facts_as_gradients
+from ._facts_request import FactsRequest as FactsRequest
+from ._facts_result import FactsComparison as FactsComparison
 from ._history import TrainingHistory as TrainingHistory, training_history as training_history
 from ._induction_heads import InductionHeads as InductionHeads, induction_heads as induction_heads
 from ._inference_circuit._circuit_of import inference_circuit as inference_circuit

@@ -203,8 +203,8 @@ def _ensembles(
 def _dataset(
     tables: list[dict[tuple[str, str], Numbers]], methods: Sequence[str], request: CalibrationRequest
 ) -> xr.Dataset:
-    data = xr.Dataset(coords={"setting": list(SETTINGS), "method": list(methods)})
-    axes = ("setting", "method")
+    data = xr.Dataset(coords={"setting": list(SETTINGS), "calibration": list(methods)})
+    axes = ("setting", "calibration")
 
     def values(name: str) -> np.ndarray:
         return np.stack(
@@ -242,7 +242,7 @@ def _add_ensembles(data: xr.Dataset, joined: list[dict[tuple[str, str], Numbers]
 
 def _add_reliability(data: xr.Dataset, pooled: dict[str, list[torch.Tensor]], prompts: PromptSet, bins: int) -> None:
     """Bins over all seeds; the same query in several seeds counts as one draw of luck."""
-    axes = ("method", "bin")
+    axes = ("calibration", "bin")
     found = []
     for scores in pooled.values():
         groups = [j for _ in scores for j in range(len(prompts.queries))]

@@ -13,13 +13,13 @@ class CalibrationTable(Result):
     Attributes:
         data: an `xarray.Dataset`; `m_ci` (…, bound) is the interval of `m`: two-way over seeds and queries, Student's over seeds for
             ece, ece_debiased, macro_f1 and bias.
-            *By (setting, method)*: accuracy; above_none, paired; label_nll (nats, of the distribution over labels); brier;
+            *By (setting, calibration)*: accuracy; above_none, paired; label_nll (nats, of the distribution over labels); brier;
             overconfidence, confidence - accuracy; ece with ece_floor (a perfectly calibrated model's mean) and ece_floor_95;
             ece_debiased; macro_f1.
             *By (bias)*: bias, total variation: vanilla, context, domain.
             *By (over, join)*: the same of self-ensembles over demonstrations or templates, with ensemble_above_single (the mean of
             its members) and ensemble_above_long (one context with all their demonstrations); long_accuracy, single_accuracy.
-            *By (method, bin)*, setting ICL, all seeds: bin_confidence, bin_accuracy, bin_count, and bin_low, bin_high, where a
+            *By (calibration, bin)*, setting ICL, all seeds: bin_confidence, bin_accuracy, bin_count, and bin_low, bin_high, where a
             perfectly calibrated model would lie.
     """
 
@@ -28,10 +28,12 @@ class CalibrationTable(Result):
     def judged(self) -> list[Claim]:
         """Each method against none; each ensemble against a single context and against one long context; errors above their floor."""
         d, level = self.data, float(self.provenance.get("level", 0.95))
-        methods = [str(m) for m in d["method"].values if str(m) != "none"]
+        methods = [str(m) for m in d["calibration"].values if str(m) != "none"]
         families = [
             [
-                Lead(f"{m} calibration raises accuracy ({s})", "above_none", {"setting": s, "method": m}, "as it is")
+                Lead(
+                    f"{m} calibration raises accuracy ({s})", "above_none", {"setting": s, "calibration": m}, "as it is"
+                )
                 for s in ("zs", "icl")
                 for m in methods
                 if "above_none" in d
@@ -62,8 +64,8 @@ class CalibrationTable(Result):
         said = []
         for setting, called in (("zs", "Zero-shot"), ("icl", f"In context (k = {self.provenance['k']})")):
             parts = []
-            for method in (str(m) for m in d["method"].values):
-                at = {"setting": setting, "method": method}
+            for method in (str(m) for m in d["calibration"].values):
+                at = {"setting": setting, "calibration": method}
                 parts.append(
                     f"{method} {float(d['accuracy'].sel(at)):.2f} (ECE {float(d['ece'].sel(at)):.2f}, floor {float(d['ece_floor'].sel(at)):.2f}, "
                     f"confidence − accuracy {float(d['overconfidence'].sel(at)):+.2f})"

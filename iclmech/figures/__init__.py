@@ -11,6 +11,7 @@ from ._by_kind import (
     circuit_figures as circuit_figures,
     comparison_figures as comparison_figures,
     dual_form_figures as dual_form_figures,
+    facts_figures as facts_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
     selection_figures as selection_figures,
@@ -19,6 +20,7 @@ from ._calibration import calibration_accuracy as calibration_accuracy, reliabil
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence
+from ._facts import facts_accuracy as facts_accuracy
 from ._heads import head_map as head_map
 from ._lens import logit_lens as logit_lens
 from ._names import (

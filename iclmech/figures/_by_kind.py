@@ -11,6 +11,7 @@ from ._calibration import calibration_accuracy, reliability_diagram
 from ._circuit_diagram import circuit_diagram
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
+from ._facts import facts_accuracy
 from ._heads import head_map
 from ._rates import learning_rate_curve
 from ._selection import accuracy_by_tokens, selection_table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Circuit,
         Comparison,
         DualForm,
+        FactsComparison,
         InductionHeads,
         SelectionComparison,
         TrainingHistory,
@@ -76,3 +78,8 @@ def selection_figures(result: SelectionComparison) -> Figures:
 def calibration_figures(result: CalibrationTable) -> Figures:
     """Accuracy by method, and whether the model is as right as it is sure."""
     return {"accuracy": calibration_accuracy(result), "reliability": reliability_diagram(result)}
+
+
+def facts_figures(result: FactsComparison) -> Figures:
+    """Accuracy by hops and things."""
+    return {"accuracy": facts_accuracy(result)}

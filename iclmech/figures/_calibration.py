@@ -25,10 +25,10 @@ def reliability_diagram(result: Any, *, theme: Theme = "light") -> go.Figure:
         theme: "light" or "dark".
     """
     data: xr.Dataset = result.data
-    methods = [str(m) for m in data["method"].values]
+    methods = [str(m) for m in data["calibration"].values]
     figure = panels([plain(m) if m != "none" else "as it is" for m in methods], heights=[170] * len(methods))
     for i, method in enumerate(methods):
-        rows = data.sel(method=method)
+        rows = data.sel(calibration=method)
         there = np.isfinite(rows["bin_accuracy"].values)
         x, y, low, high, count = (
             rows[f"bin_{p}"].values[there] for p in ("confidence", "accuracy", "low", "high", "count")
@@ -48,7 +48,7 @@ def reliability_diagram(result: Any, *, theme: Theme = "light") -> go.Figure:
             marker={"size": 8, "symbol": _SYMBOLS[i % len(_SYMBOLS)], "color": colour},
             hovertemplate="sure %{x:.2f}, right %{y:.2f} of %{customdata:.0f}<extra></extra>", **row,
         )  # fmt: skip
-        at = {"setting": "icl", "method": method}
+        at = {"setting": "icl", "calibration": method}
         text = f"ECE {float(data['ece'].sel(at)):.2f}, floor {float(data['ece_floor'].sel(at)):.2f}"
         axis = "" if i == 0 else str(i + 1)
         figure.add_annotation(x=1, y=0.02, xref=f"x{axis} domain", yref=f"y{axis} domain", xanchor="right", yanchor="bottom", text=text, showarrow=False)  # fmt: skip
@@ -69,13 +69,13 @@ def calibration_accuracy(result: Any, *, theme: Theme = "light") -> go.Figure:
         theme: "light" or "dark".
     """
     data: xr.Dataset = result.data
-    methods = [str(m) for m in data["method"].values]
+    methods = [str(m) for m in data["calibration"].values]
     ensembles = "ensemble_accuracy" in data
     overs = [(str(o), str(j)) for o in data["over"].values for j in data["join"].values] if ensembles else []
     figure = panels(["Calibration", "Self-ensembles"][: 1 + ensembles], shared_x=True, heights=[40 + 38 * len(methods), 40 + 26 * (len(overs) + 3)][: 1 + ensembles])  # fmt: skip
     for i, (setting, called) in enumerate((("zs", "zero-shot"), ("icl", "in context"))):
         y = [len(methods) - 1 - m + 0.14 * (1 - 2 * i) for m in range(len(methods))]
-        _points(figure, data, "accuracy", [{"setting": setting, "method": m} for m in methods], y, called, i, 1)
+        _points(figure, data, "accuracy", [{"setting": setting, "calibration": m} for m in methods], y, called, i, 1)
     figure.update_yaxes(tickvals=list(range(len(methods))), ticktext=["as it is" if m == "none" else plain(m) for m in methods[::-1]], range=[-0.6, len(methods) - 0.4], row=1, col=1)  # fmt: skip
     if ensembles:
         names = [f"{o}, {j.replace('_', '-')}" for o, j in overs]

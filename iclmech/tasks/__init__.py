@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._facts import build_facts as build_facts
 from ._label_permutations import permuted_labels as permuted_labels, share_kept as share_kept
 from ._load import list_tasks as list_tasks, load_task as load_task, task_table as task_table
 from ._presets import DEUTCH2024 as DEUTCH2024, PRESETS as PRESETS, Preset as Preset

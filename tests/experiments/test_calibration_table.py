@@ -34,18 +34,18 @@ def test_cells_are_what_the_functions_give(result: icl.CalibrationTable) -> None
         other = icl.build_prompts(model, task, 2, 32, 1000 * (seed + 1) + 1)
         pair = [acts, icl.capture(model, other, "icl", ())]
         joined.append(float(icl.metrics.accuracy(ensemble(pair, "vote"), prompts.labels)))
-    d, at = result.data, {"setting": "icl", "method": "dc"}
-    assert float(d["accuracy"].sel(setting="icl", method="none")) == pytest.approx(np.mean(plain))
+    d, at = result.data, {"setting": "icl", "calibration": "dc"}
+    assert float(d["accuracy"].sel(setting="icl", calibration="none")) == pytest.approx(np.mean(plain))
     assert float(d["accuracy"].sel(at)) == pytest.approx(np.mean(better))
     assert float(d["above_none"].sel(at)) == pytest.approx(np.mean(better) - np.mean(plain))
     assert float(d["ece"].sel(at)) == pytest.approx(np.mean(errors))
     assert float(d["bias"].sel(bias_of="domain")) == pytest.approx(np.mean(biases))
     assert float(d["ensemble_accuracy"].sel(over="demonstrations", join="vote")) == pytest.approx(np.mean(joined))
-    assert list(d["method"].values) == ["none", "dc", "affine"]
+    assert list(d["calibration"].values) == ["none", "dc", "affine"]
 
 
 def test_the_bins_of_all_seeds_hold_all_predictions(result: icl.CalibrationTable) -> None:
-    d = result.data.sel(method="none")
+    d = result.data.sel(calibration="none")
     assert float(d["bin_count"].sum()) == 3 * 32
     share = (d["bin_accuracy"] * d["bin_count"]).sum() / 96
     assert float(share) == pytest.approx(float(d["accuracy"].sel(setting="icl")))
