@@ -53,8 +53,7 @@ def reliability_diagram(result: Any, *, theme: Theme = "light") -> go.Figure:
         axis = "" if i == 0 else str(i + 1)
         figure.add_annotation(x=1, y=0.02, xref=f"x{axis} domain", yref=f"y{axis} domain", xanchor="right", yanchor="bottom", text=text, showarrow=False)  # fmt: skip
     figure.update_yaxes(range=[-0.03, 1.03], title="accuracy")
-    chance = 1 / max(2, int(result.provenance.get("n_labels", 2)))
-    figure.update_xaxes(range=[chance - 0.03, 1.03])
+    figure.update_xaxes(range=[float(data["bin_confidence"].min()) - 0.03, 1.01])
     figure.update_xaxes(title="confidence (largest label probability)", row=len(methods), col=1)
     seeds = result.provenance["seeds"]
     about = f"In context, k = {result.provenance['k']}; {data.sizes['bin']} bins of equal mass over {len(seeds)} seeds of {result.provenance['n_queries']} queries. A query repeated over seeds counts as one draw of luck in the band; ECE and floor are means over seeds."

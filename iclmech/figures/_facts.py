@@ -25,7 +25,9 @@ def facts_accuracy(result: Any, *, theme: Theme = "light") -> go.Figure:
     data: xr.Dataset = result.data
     hops, things, ways = ([v for v in data[a].values] for a in ("hops", "things", "way"))  # noqa: C416 - numpy scalars
     updates = [str(w).removeprefix("ft:") for w in ways if str(w).startswith("ft:")]
-    figure = panels([f"{h} statement{'s' * (h > 1)} to the place" for h in hops], heights=[200] * len(hops))
+    figure = panels(
+        [f"{h} statement{'s' * (h > 1)} to the place" for h in (int(h) for h in hops)], heights=[200] * len(hops)
+    )
     for i, way in enumerate(str(w) for w in ways):
         update = way.removeprefix("ft:")
         colour = update_colour(update, updates) if update != way else SETTING_COLOURS[way]
