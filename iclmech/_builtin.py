@@ -9,6 +9,7 @@ _MEASURES = f"{_COMPARISON}._measures"
 BUILT_IN: dict[str, dict[str, str]] = {
     "experiment": {
         "compare": f"{_COMPARISON}._experiment:COMPARE",
+        "calibration": "iclmech.experiments._calibration_request:CALIBRATION",
         "circuit": "iclmech.experiments._inference_circuit._request:CIRCUIT",
         "head-effects": "iclmech.experiments._head_effects_request:HEAD_EFFECTS",
         "heads-that-matter": "iclmech.experiments._heads_request:HEADS_THAT_MATTER",
@@ -17,6 +18,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "allocation": "iclmech.experiments._allocation_request:ALLOCATION_OF_ATTENTION",
         "momentum": "iclmech.experiments._momentum_request:MOMENTUM_ATTENTION",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
+        "selection": "iclmech.experiments._selection_request:SELECTION",
+        "facts": "iclmech.experiments._facts_request:FACTS",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "patch": "iclmech.experiments.patching._request:PATCH",
         "published": "iclmech.experiments._published_request:PUBLISHED",

@@ -1,9 +1,15 @@
 """The public names of the experiments, written once."""
 
 from ._allocation import Allocation as Allocation, attention_allocation as attention_allocation
+from ._calibration import calibration_table as calibration_table
+from ._calibration_request import CalibrationRequest as CalibrationRequest
+from ._calibration_result import CalibrationTable as CalibrationTable
 from ._command import command_of as command_of, request_of as request_of
 from ._dual_form import DualForm as DualForm, dual_form as dual_form
 from ._experiment import Experiment as Experiment, Given as Given
+from ._facts import facts_as_gradients as facts_as_gradients
+from ._facts_request import FactsRequest as FactsRequest
+from ._facts_result import FactsComparison as FactsComparison
 from ._heads_result import HeadsThatMatter as HeadsThatMatter
 from ._heads_that_matter import heads_that_matter as heads_that_matter
 from ._history import TrainingHistory as TrainingHistory, training_history as training_history
@@ -23,6 +29,9 @@ from ._request import (
     Request as Request,
     seeds_of as seeds_of,
 )
+from ._selection import compare_selections as compare_selections
+from ._selection_request import SelectionRequest as SelectionRequest
+from ._selection_result import SelectionComparison as SelectionComparison
 from .comparison._compare import compare as compare
 from .comparison._control import Control as Control, Trial as Trial
 from .comparison._interval_names import interval_name as interval_name

@@ -8,10 +8,12 @@ import plotly.graph_objects as go
 
 from ._accuracy import accuracy_by_setting
 from ._allocation import allocation_by_layer
+from ._calibration import calibration_accuracy, reliability_diagram
 from ._circuit_diagram import circuit_diagram
 from ._clamp_curves import clamp_curves, factor_curves, forgetting_curves, progress_curves
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
+from ._facts import facts_accuracy
 from ._formation import formation
 from ._head_effects import head_effects
 from ._heads import head_map
@@ -20,6 +22,7 @@ from ._momentum import momentum_curve
 from ._patch_map import patch_map
 from ._phase_diagram import phase_diagram
 from ._rates import learning_rate_curve
+from ._selection import accuracy_by_tokens, selection_table
 from ._similarity import similarity_by_layer
 from ._steering import strength_curve, vector_by_layer
 
@@ -27,13 +30,16 @@ if TYPE_CHECKING:
     from iclmech._base import Result
     from iclmech.experiments import (
         Allocation,
+        CalibrationTable,
         Circuit,
         Comparison,
         DualForm,
+        FactsComparison,
         HeadsThatMatter,
         InductionHeads,
         Momentum,
         Patch,
+        SelectionComparison,
         Steering,
         TrainingHistory,
     )
@@ -154,3 +160,21 @@ def progress_figures(result: Result) -> Figures:
 def three_factor_figures(result: Result) -> Figures:
     """Losses of three factors."""
     return {"factors": factor_curves(result)}
+
+
+def selection_figures(result: SelectionComparison) -> Figures:
+    """Accuracy by method; by tokens where numbers were tried."""
+    found = {"methods": selection_table(result)}
+    if "rung_accuracy" in result.data:
+        found["tokens"] = accuracy_by_tokens(result)
+    return found
+
+
+def calibration_figures(result: CalibrationTable) -> Figures:
+    """Accuracy by method, and whether the model is as right as it is sure."""
+    return {"accuracy": calibration_accuracy(result), "reliability": reliability_diagram(result)}
+
+
+def facts_figures(result: FactsComparison) -> Figures:
+    """Accuracy by hops and things."""
+    return {"accuracy": facts_accuracy(result)}

@@ -12,7 +12,7 @@ from ._chat import tokenizer_of
 from ._prompt_build import PromptBuild
 from ._prompt_parts import Context, Query
 from ._prompt_set import PromptSet
-from ._select import Choose, Selection, Selector, selection_name
+from ._select import Choose, GivenRows, RowNumbers, Selection, Selector, selection_name
 from ._task import Task
 
 
@@ -25,7 +25,7 @@ def build_prompts(
     n_contexts: int = 1,
     *,
     separator: str | None = None,
-    selection: Selection | Selector | Choose = "random",
+    selection: Selection | Selector | Choose | RowNumbers = "random",
     query_seed: int = 0,
     queries_from: Literal["test", "train"] = "test",
     max_share: float = 0.5,
@@ -52,8 +52,9 @@ def build_prompts(
         seed: draws the demonstrations (and label words, where the task redraws them). Context c depends on (seed, c) only.
         n_contexts: number of demonstration sets.
         separator: after each demonstration; None is the task's own, `"<eos>"` the end-of-text token, `""` nothing.
-        selection: `"random"`; `"balanced"`: as many of each class as can be, in random order; or a `Selector`, which chooses
-            demonstrations for each query, so that every query has a context of its own.
+        selection: `"random"`; `"balanced"`: as many of each class as can be, in random order; or a `Selector` (such as those of
+            `icl.selection`), which chooses demonstrations for each query, so that every query has a context of its own; or
+            row numbers of the training examples, for all queries or a list for each.
         query_seed: draws the queries, which thus are the same for every `seed` and `k`.
         queries_from: `"train"` draws queries from training examples that are no demonstrations here (held out, to choose
             a learning rate on).
@@ -82,7 +83,7 @@ def build_prompts(
         >>> [(prompts.contexts[q.context].demonstrations[0].text, q.text) for q in prompts.queries]
         [('harbor', 'honey'), ('basket', 'bridge'), ('desert', 'dragon')]
     """
-    _check_arguments(k, n_queries, n_contexts, selection, queries_from, max_share, label_words)
+    selection = _checked(k, n_queries, n_contexts, selection, queries_from, max_share, label_words)
     tokenizer = tokenizer_of(model, n_ctx, chat)
     if not isinstance(selection, str):
         n_contexts = min(n_queries, len(getattr(task, queries_from)))
@@ -124,15 +125,18 @@ def build_prompts(
     )  # fmt: skip
 
 
-def _check_arguments(
+def _checked(
     k: int,
     n_queries: int,
     n_contexts: int,
-    selection: str | Selector | Choose,
+    selection: str | Selector | Choose | RowNumbers,
     queries_from: str,
     max_share: float,
     label_words: str,
-) -> None:
+) -> Selection | Selector | Choose:
+    """Raises `PromptError` for an argument out of range. Returns the selection, row numbers as a selector."""
+    if isinstance(selection, Sequence) and not isinstance(selection, str):
+        selection = GivenRows(selection)
     for name, value, least in (("k", k, 0), ("n_queries", n_queries, 1), ("n_contexts", n_contexts, 1)):
         if value < least:
             raise PromptError(f"got {name}={value}; expected {least} or more.")
@@ -155,6 +159,7 @@ def _check_arguments(
         raise PromptError(f"got queries_from={queries_from!r}; expected 'test' or 'train'.")
     if not 0 < max_share <= 1:
         raise PromptError(f"got max_share={max_share}; expected a share of the window, above 0 and at most 1.")
+    return selection  # type: ignore[return-value]  # a text is one of the names, as checked
 
 
 def _all_tokens(contexts: Sequence[Context], queries: Sequence[Query]) -> list[int]:
