@@ -59,7 +59,7 @@ class Request:
             raise CaptureError(
                 f"got position={position!r} and {sorted(attention)[0]!r}; means are taken of states alone."
             )
-        layers = _check_layers(model, options.get("layers"))
+        layers = check_layers(model, options.get("layers"))
         more: dict[str, Any] = {name: value for name, value in options.items() if name != "layers"}
         return cls(setting, names, places, layers, **more)
 
@@ -72,7 +72,8 @@ class Request:
         return Session(model, self.path, self.interventions, prompts=prompts)
 
 
-def _check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, ...]:
+def check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, ...]:
+    """The layers asked for, counted from 0; raises `CaptureError` for those that do not exist."""
     n = model.shape.n_layers
     if layers is None:
         return tuple(range(n))
@@ -80,3 +81,11 @@ def _check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, .
     if wrong or not len(layers):
         raise CaptureError(f"got layers={list(layers)}; expected some of 0 to {n - 1} of {model.name}.")
     return tuple(layer % n for layer in layers)
+
+
+def setting_name(model: ICLModel, setting: str) -> str:
+    """An update in force makes the zero-shot setting the fine-tuned one; its hash stands in every name."""
+    if not model.applied:
+        return setting
+    update = "+".join(model.applied)
+    return f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}"
