@@ -4,6 +4,7 @@ from . import (
     analysis as analysis,
     calibration as calibration,
     figures as figures,
+    functions as functions,
     interventions as interventions,
     mini as mini,
 )
