@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,11 @@ from iclmech.models import ICLModel
 from iclmech.training import soft_rows
 
 from ._errors import FunctionError
-from ._family import Family
+
+if TYPE_CHECKING:
+    from ._family import Family
+else:
+    Family = Any  # the prompts of families import this module
 
 
 def vocabulary_of(family: Family) -> list[str]:
