@@ -108,19 +108,18 @@ def _filtered(
     scale = features.square().sum(dim=-1) * covariances.diagonal(dim1=-2, dim2=-1).max()
     out = [torch.empty(p, n, len(means), dtype=torch.float64) for _ in range(3)]
     for i in range(n):
-        phi, ask = features[:, i], queries[:, i]
-        out[0][:, i] = torch.einsum("pkf,pf->pk", w, ask)
-        out[1][:, i] = torch.einsum("pf,pkfg,pg->pk", ask, cov, ask)
-        gain = torch.einsum("pkfg,pg->pkf", cov, phi)
-        total = torch.einsum("pkf,pf->pk", gain, phi) + noise**2
+        phi, ask = features[:, i, None], queries[:, i, None]  # one component axis; sums, as small products are slow
+        out[0][:, i] = (w * ask).sum(dim=-1)
+        out[1][:, i] = ((cov * ask[:, :, None]).sum(dim=-1) * ask).sum(dim=-1)
+        gain = (cov * phi[:, :, None]).sum(dim=-1)
+        total = (gain * phi).sum(dim=-1) + noise**2
         known = total <= 1e-13 * scale[:, i, None]  # only without noise: the value follows from what was seen
         total = torch.where(known, torch.ones_like(total), total)
-        error = y[:, i, None] - torch.einsum("pkf,pf->pk", w, phi)
+        error = y[:, i, None] - (w * phi).sum(dim=-1)
         out[2][:, i] = torch.where(known, torch.zeros_like(error), _log_normal(error, total))
-        gain_k = torch.where(known, torch.zeros_like(total), 1 / total)[..., None] * gain
-        w += gain_k * error[..., None]
-        cov -= gain_k[..., None] * gain[..., None, :]
-        cov = (cov + cov.mT) / 2
+        step = torch.where(known, torch.zeros_like(total), 1 / total)[..., None] * gain
+        w += step * error[..., None]
+        cov -= step[..., None] * gain[..., None, :]
     return out[0], out[1], out[2]
 
 

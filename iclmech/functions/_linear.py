@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,12 +20,16 @@ from ._prompts import FunctionPrompts
 class LinearInWeights(Family):
     """y = φ(x)·w + σε with w from a mixture of Gaussians: one engine gives the exact posterior of them all."""
 
-    noise: float = 0.0
-
     @property
     def n_features(self) -> int:
         """Length of φ(x)."""
         return self.input_size
+
+    @property
+    def feature_map(self) -> Hashable:
+        """The same for two families whose features are the same."""
+        plain = type(self).features is LinearInWeights.features
+        return ("x", self.input_size) if plain else replace(self, **({"noise": 0.0} if hasattr(self, "noise") else {}))
 
     def features(
         self, queries: Float64[Tensor, "prompt prefix d"], x: Float64[Tensor, "prompt example d"]
@@ -55,7 +59,7 @@ class LinearInWeights(Family):
         """Everything that is known behind every prefix: mean, variance, evidence, components."""
         x = prompts.x
         return gaussian_posterior(
-            self.features(x, x), prompts.y, self.features(prompts.queries, x), self.prior(), self.noise
+            self.features(x, x), prompts.y, self.features(prompts.queries, x), self.prior(), self.sigma
         )
 
     def bayes(self, prompts: FunctionPrompts) -> Float64[Tensor, "prompt prefix"]:
@@ -68,8 +72,8 @@ class LinearRegression(LinearInWeights):
     """y = w·x + σε, w_i ~ N(mean_i, scale_i²). With the defaults of mean and scale, Bayes is ridge regression with λ = σ².
 
     Args:
-        noise: σ.
         d: length of x.
+        noise: σ.
         mean: of each weight; a number for all, or one for each.
         scale: standard deviation of each weight, likewise; 0 pins a weight to its mean.
         points: x is "normal", N(0, I), or "uniform" on (-1, 1).
@@ -77,8 +81,8 @@ class LinearRegression(LinearInWeights):
     Source: Garg et al., arXiv 2208.01066; Akyürek et al., arXiv 2211.15661.
     """
 
-    noise: float = 0.5
     d: int = 5
+    noise: float = 0.5
     mean: float | tuple[float, ...] = 0.0
     scale: float | tuple[float, ...] = 1.0
     points: Literal["normal", "uniform"] = "normal"

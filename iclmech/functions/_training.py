@@ -74,9 +74,8 @@ def function_loss(net: SmallGPT2, batches: Sequence[Any]) -> dict[str, Tensor]:
 
 def _loss(net: SmallGPT2, prompts: Any) -> Tensor:
     if prompts.family.kind == "symbols":
-        ids = prompts.tokens + 1
-        logits = net.logits(net(net.embed(F.pad(ids[:, :-1], (1, 0), value=0))))
-        return F.cross_entropy(logits.flatten(0, 1), ids.flatten())
+        logits = net.logits(net(net.embed(F.pad(prompts.tokens + 1, (1, 0), value=0)))[:, 1:])
+        return F.cross_entropy(logits.flatten(0, 1), prompts.y.long().flatten() + 1)
     found = answers(net, prompts.x, prompts.y)
     y = prompts.y.to(found)
     if prompts.family.kind == "binary":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -49,8 +48,7 @@ def long_rows(model: ICLModel, prompts: Any) -> LongRows:
     check_fits(model, prompts.family)
     n = prompts.n_examples
     if prompts.family.kind == "symbols":
-        ids = F.pad(prompts.tokens[:, :-1] + 1, (1, 0), value=0)  # BOS is asked for the first symbol
-        return LongRows([0], ids.tolist(), {"queries": tuple(range(n))})
+        return LongRows([0], (prompts.tokens + 1).tolist(), {"queries": tuple(range(n))})
     rows = soft_rows(embedding_table(model), prompts.x, prompts.y)
     return LongRows([0], list(rows), {"queries": tuple(range(0, 2 * n, 2)), "values": tuple(range(1, 2 * n, 2))})
 
