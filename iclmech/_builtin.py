@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _COMPARISON = "iclmech.experiments.comparison"
 _CONTROLS = f"{_COMPARISON}.controls"
+_FUNCTIONS = "iclmech.functions"
 _MEASURES = f"{_COMPARISON}._measures"
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -15,6 +16,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "published": "iclmech.experiments._published_request:PUBLISHED",
+        "compare-predictors": f"{_FUNCTIONS}._predictors_request:COMPARE_PREDICTORS",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",

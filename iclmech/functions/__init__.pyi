@@ -23,6 +23,7 @@ from ._optimal_rates import (
     shifted_risk as shifted_risk,
 )
 from ._priors import Mixture as Mixture, SparseRegression as SparseRegression, TaskPool as TaskPool
+from ._predictors_compared import PredictorComparison as PredictorComparison, compare_predictors as compare_predictors
 from ._prompts import FunctionPrompts as FunctionPrompts
 from ._recipe import FunctionRecipe as FunctionRecipe, list_recipes as list_recipes, recipe_of as recipe_of
 from ._trained_attention import train_linear_attention as train_linear_attention
