@@ -29,7 +29,7 @@ class LongRows:
         prefix: what stands before each of them: BOS.
         rows: token ids or embeddings of each prompt; all of one length.
         places: by name, positions in a row: "queries", where an answer is read off after every number of examples, and
-            others such as "values".
+            others such as "values", and "last", the last of "queries".
     """
 
     prefix: list[int]
@@ -63,7 +63,8 @@ def capture_long_rows(
     """States of every prompt at all of its places, [query, layer, position, ...], and "logits" [query, position, d_vocab].
 
     "icl": behind all that stands before in the row; "zs": the token at the place alone behind BOS. Attention has an axis
-    "context" as wide as BOS and the row, NaN where it is masked (in "zs": BOS and the token itself).
+    "context" as wide as BOS and the row, 0 where it is masked (in "zs": BOS and the token itself). A position that is one
+    place ("last") has no axis.
     """
     found = prompts.long_rows(model)
     position = "queries" if position == "prediction" else position
@@ -85,6 +86,9 @@ def capture_long_rows(
             kept[name] += zip(chunk.index, _values(model, chunk, name, len(asked), layers.index(last)), strict=True)
     data = {name: _in_order(name, values, len(at), setting) for name, values in kept.items()}
     dims = {name: _dims(name) for name in names}
+    if len(at) == 1:  # one place: no axis for it
+        data = {name: value.squeeze(dims[name].index("position")) for name, value in data.items()}
+        dims = {name: tuple(axis for axis in axes if axis != "position") for name, axes in dims.items()}
     n = len(found.rows)
     return Activations(
         data, dims, torch.zeros(n, 0), torch.full((n,), float("nan")), setting_name(model, setting), asked,

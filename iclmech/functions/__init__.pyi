@@ -29,3 +29,4 @@ from ._recipe import FunctionRecipe as FunctionRecipe, list_recipes as list_reci
 from ._trained_attention import train_linear_attention as train_linear_attention
 from ._training import train as train
 from ._vocabulary import vocabulary_of as vocabulary_of
+from ._updates_compared import FunctionUpdates as FunctionUpdates, compare_updates as compare_updates

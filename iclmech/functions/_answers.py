@@ -49,8 +49,8 @@ def layer_lens(model: ICLModel, prompts: FunctionPrompts) -> Float64[Tensor, "la
 
 
 def answers_of(
-    logits: Float[Tensor, "prompt prefix d_vocab"], prompts: FunctionPrompts
-) -> Float64[Tensor, "prompt prefix *symbol"]:
+    logits: Float[Tensor, "prompt *prefix d_vocab"], prompts: FunctionPrompts
+) -> Float64[Tensor, "prompt *more"]:
     """Logits as answers in the units of the family."""
     kind, logits = prompts.family.kind, logits.double()
     if kind == "symbols":

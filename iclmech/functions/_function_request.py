@@ -47,7 +47,7 @@ class FunctionRequest(Request):
     """float32 or float64: what the model computes in."""
 
     @property
-    def draws(self) -> tuple[int, ...]:
+    def seed_list(self) -> tuple[int, ...]:
         """The seeds."""
         return seeds_of(self.seeds)
 
@@ -72,7 +72,7 @@ def asked(request: type[FunctionRequest], model: Any, family: Any, **values: Any
 
 def drawn(family: Family, request: FunctionRequest, away: int = 0) -> list[FunctionPrompts]:
     """Prompts of every seed. `away`: of other prompts than those that are reported, to choose settings on."""
-    return [family.prompts(request.n_prompts, request.n_examples, seed + away) for seed in request.draws]
+    return [family.prompts(request.n_prompts, request.n_examples, seed + away) for seed in request.seed_list]
 
 
 def other_seed(model: str, second: str) -> ICLModel | None:
@@ -98,6 +98,6 @@ def put(
 def origin(request: FunctionRequest, model: ICLModel, family: Family, **more: Any) -> dict[str, Any]:
     """Where the numbers come from."""
     return provenance(
-        model={"name": model.name, "hash": model.hash()}, family=family.about, seeds=list(request.draws),
+        model={"name": model.name, "hash": model.hash()}, family=family.about, seeds=list(request.seed_list),
         n_prompts=request.n_prompts, n_examples=request.n_examples, level=request.level, **more,
     )  # fmt: skip

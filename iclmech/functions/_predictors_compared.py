@@ -157,7 +157,7 @@ def run_predictors(
         raise FunctionError(f"got the predictor {unknown[0]!r}; known are {', '.join(PREDICTORS)}, and ridge:matched.")
     second = other_seed(request.model, request.second)
     fresh = model.untrained(0) if request.untrained else None
-    first = family.prompts(request.n_prompts, request.n_examples, request.draws[0] + _AWAY)
+    first = family.prompts(request.n_prompts, request.n_examples, request.seed_list[0] + _AWAY)
     settings = {name: _matched(name, first, predict(model, first)) for name in names}
     per_seed: list[dict[str, Any]] = []
     for prompts in track(drawn(family, request), "prompts", enabled=progress):

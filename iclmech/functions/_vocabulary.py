@@ -48,9 +48,10 @@ def long_rows(model: ICLModel, prompts: Any) -> LongRows:
     check_fits(model, prompts.family)
     n = prompts.n_examples
     if prompts.family.kind == "symbols":
-        return LongRows([0], (prompts.tokens + 1).tolist(), {"queries": tuple(range(n))})
+        return LongRows([0], (prompts.tokens + 1).tolist(), {"queries": tuple(range(n)), "last": (n - 1,)})
     rows = soft_rows(embedding_table(model), prompts.x, prompts.y)
-    return LongRows([0], list(rows), {"queries": tuple(range(0, 2 * n, 2)), "values": tuple(range(1, 2 * n, 2))})
+    places = {"queries": tuple(range(0, 2 * n, 2)), "values": tuple(range(1, 2 * n, 2)), "last": (2 * n - 2,)}
+    return LongRows([0], list(rows), places)
 
 
 def check_fits(model: ICLModel, family: Family) -> None:

@@ -18,7 +18,7 @@ from ._applying import base_hash
 from ._learner import Learner, Rule, check_step, learning
 from ._losses import cross_entropy
 from ._parameter_layout import ParameterLayout
-from ._samples import Loss, Sample, Source, check_rates, digest_of, loss_name, samples_of
+from ._samples import Loss, Sample, Source, batches_of, check_rates, digest_of, loss_name, samples_of
 from ._step import Step
 from ._twin_training import PlainRun, PlainWay, plain_twin
 from ._weight_update import WeightUpdate, made_on
@@ -120,6 +120,8 @@ def _twin(
 ) -> Twin | None:
     """The twin to train in place of the model, if nothing forbids it and two steps of both once gave the same."""
     plain = training.plain
+    if training.batch == "full" and len(batches_of(samples)) < len(samples):
+        return None  # one batch through the model is quicker than a sample at a time through its twin
     twin = plain_twin(model, parameters, max(len(sample) for sample in samples)) if plain else None
     if twin is None:
         return None
