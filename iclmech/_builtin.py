@@ -16,6 +16,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "published": "iclmech.experiments._published_request:PUBLISHED",
+        "implicit-weights": f"{_FUNCTIONS}._weights_request:IMPLICIT_WEIGHTS",
+        "probe-weights": f"{_FUNCTIONS}._weights_request:PROBE",
         "compare-updates": f"{_FUNCTIONS}._updates_request:COMPARE_UPDATES",
         "compare-predictors": f"{_FUNCTIONS}._predictors_request:COMPARE_PREDICTORS",
     },

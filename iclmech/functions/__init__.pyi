@@ -30,3 +30,5 @@ from ._trained_attention import train_linear_attention as train_linear_attention
 from ._training import train as train
 from ._vocabulary import vocabulary_of as vocabulary_of
 from ._updates_compared import FunctionUpdates as FunctionUpdates, compare_updates as compare_updates
+from ._weights_implied import ImplicitWeights as ImplicitWeights, implicit_weights as implicit_weights
+from ._weights_probed import WeightProbe as WeightProbe, probe as probe
