@@ -18,7 +18,7 @@ from torch import Tensor
 from iclmech._base import Claim, Result, by_interval, track
 from iclmech.models import ICLModel
 
-from ._answers import predict
+from ._answers import layer_lens, predict
 from ._distance import UNITS, distance, error
 from ._errors import FunctionError
 from ._family import Family
@@ -49,6 +49,7 @@ class PredictorComparison(Result):
             *(predictor, prefix)*: `error` of the predictor, `spd`, its distance from the learner.
             *(prefix)*: `error_model`, `error_untrained`, `spd_ceiling` (from a second seed of the learner),
             `spd_untrained`. Units by kind of family: squared / d; share of wrong answers and |Δp|; total variation.
+            `lens` (predictor, layer): the same distance of what the readout makes of the state after each layer.
             `spd_mean` (predictor): over prefixes; NaN for ols where there is noise, whose expected error is infinite
             around d examples. `setting` (predictor): what was matched (steps, λ).
     """
@@ -165,7 +166,8 @@ def run_predictors(
         models = {"model": predict(model, prompts)}
         models |= {"second": predict(second, prompts)} if second else {}
         models |= {"untrained": predict(fresh, prompts)} if fresh else {}
-        per_seed.append(_of_prompts(prompts, answers, models))
+        lens = torch.stack([_from(prompts, answers, layer).nanmean(-1) for layer in layer_lens(model, prompts)], 2)
+        per_seed.append({**_of_prompts(prompts, answers, models), "lens": lens})
     data = _dataset(per_seed, names, family, request)
     data["setting"] = ("predictor", [_spelled(settings[name]) for name in names])
     more = {"second": second.name if second else None, "notes": _notes(family, names)}
@@ -198,10 +200,15 @@ def _notes(family: Family, names: Sequence[str]) -> list[str]:
     return []
 
 
+def _from(prompts: FunctionPrompts, answers: dict[str, Tensor], mine: Tensor) -> Tensor:
+    """Distance of answers from those of every predictor, [prompt, predictor, prefix]."""
+    return torch.stack([distance(prompts, answer, mine) for answer in answers.values()], 1)
+
+
 def _of_prompts(prompts: FunctionPrompts, answers: dict[str, Tensor], models: dict[str, Tensor]) -> dict[str, Any]:
     """Numbers of one seed, first axis the prompts."""
     mine = models["model"]
-    spd = torch.stack([distance(prompts, answer, mine) for answer in answers.values()], 1)
+    spd = _from(prompts, answers, mine)
     mean = spd.mean(-1)
     if "ols" in answers and prompts.family.sigma > 0:
         mean[:, list(answers).index("ols")] = torch.nan
@@ -240,6 +247,7 @@ def _dataset(
             mean, low, high = interval(values, request.level)
             data[name], data[f"{name}_ci"] = ((), mean), (("bound",), [low, high])
             continue
-        dims = ("predictor",) if name == "spd_mean" else {3: ("prefix",), 4: ("predictor", "prefix")}[values.ndim]
+        named = {"spd_mean": ("predictor",), "lens": ("predictor", "layer")}
+        dims = named[name] if name in named else {3: ("prefix",), 4: ("predictor", "prefix")}[values.ndim]
         put(data, name, dims, list(values), request.level)
     return data

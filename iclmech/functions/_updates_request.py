@@ -38,4 +38,5 @@ COMPARE_UPDATES = Experiment(
     title="In-context learning of functions against weight updates: the same function, or the same mechanism?",
     needs=("model", "family"),
     result="iclmech.functions._updates_compared:FunctionUpdates",
+    figures="iclmech.figures._by_kind:function_update_figures",
 )

@@ -44,6 +44,7 @@ IMPLICIT_WEIGHTS = Experiment(
     title="The linear function that a learner's answers imply: is there one, and whose is it?",
     needs=("model", "family"),
     result="iclmech.functions._weights_implied:ImplicitWeights",
+    figures="iclmech.figures._by_kind:implied_weights_figures",
 )
 PROBE = Experiment(
     name="probe-weights",
@@ -52,4 +53,5 @@ PROBE = Experiment(
     title="Linear probes for a function's weights, by layer, with independent weights and the untrained model.",
     needs=("model", "family"),
     result="iclmech.functions._weights_probed:WeightProbe",
+    figures="iclmech.figures._by_kind:weight_probe_figures",
 )
