@@ -31,7 +31,7 @@ def _line(
         low, high = (ci.sel(bound=bound).values for bound in ("low", "high"))
         figure.add_scatter(
             x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=translucent(colour, 0.15), mode="lines",
-            line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=name, **more,
+            line={"width": 0}, hoverinfo="skip", legendgroup=name, **{**more, "showlegend": False},
         )  # fmt: skip
     figure.add_scatter(
         x=list(x), y=data.values, name=plain(name), mode="lines+markers", marker={"size": 5}, legendgroup=name,
@@ -44,12 +44,13 @@ def in_context_curve(result: Any, predictors: Sequence[str] = (), *, theme: Them
 
     Args:
         result: a `PredictorComparison`.
-        predictors: which; by default the five nearest to the learner, and averaging and zero where they are there.
+        predictors: which; by default Bayes and a few others that are there.
         theme: "light" or "dark".
     """
     data, kind = result.data, str(result.data.attrs["family_kind"])
     order = [str(name) for name in result.summary()["predictor"]]
-    names = list(predictors) or list(dict.fromkeys([*order[:4], *(n for n in ("ols", "zero") if n in order)]))
+    usual = ("bayes", "newton-4", "gd-1", "knn-3", "ols", "zero", "ngram-1", "ngram-2", "ngram-3", "knn-1", "tree")
+    names = list(predictors) or [name for name in usual if name in order][:6]
     figure = panels([""], heights=[300.0])
     x = data["prefix"].values.tolist()
     _line(figure, x, data["error_model"], data["error_model_ci"], "learner", 0)
@@ -85,13 +86,13 @@ def prediction_difference(result: Any, *, theme: Theme = "light") -> go.Figure:
     ticks = [-4, -3, -2, -1, 0]
     figure.add_heatmap(
         z=shown, x=data["prefix"].values, y=list(rows), zmin=-3, zmax=0, colorscale="Cividis",
-        text=[[f"{v:.2g}" for v in row] for row in values], texttemplate="%{text}", textfont={"size": 9},
-        colorbar={"title": _UNITS[kind][1], "tickvals": ticks, "ticktext": [f"{10.0**t:g}" for t in ticks], "thickness": 12},
+        text=[[f"{v:.1g}".replace("0.", ".") for v in row] for row in values], texttemplate="%{text}", textfont={"size": 9},
+        colorbar={"tickvals": ticks, "ticktext": [f"{10.0**t:g}" for t in ticks], "thickness": 12},
         hovertemplate="%{y}, %{x} examples: %{text}<extra></extra>",
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title=_PREFIX)
-    return finish(figure, title="Whose answers are these?", about="Nearest predictor on top; logarithmic colours.", theme=theme)
+    return finish(figure, title="Whose answers are these?", about=f"{_UNITS[kind][1].capitalize()}, nearest predictor on top; logarithmic colours.", theme=theme)
 
 
 def layer_lens(result: Any, *, theme: Theme = "light") -> go.Figure:
@@ -262,5 +263,6 @@ def ngram_heads(result: Any, *, theme: Theme = "light") -> go.Figure:
         figure.add_scatter(x=heads, y=cost, mode="markers", name=f"{kind} pattern in its place", row=len(orders) + 1, col=1,
                            marker={"color": LABEL_COLOURS[number + 1], "symbol": ("circle", "x")[number], "size": 9})  # fmt: skip
     figure.update_yaxes(title="nats / symbol", row=len(orders) + 1, col=1)
-    figure.update_xaxes(title="layer.head", type="category", row=len(orders) + 1, col=1)
+    figure.update_xaxes(type="category")
+    figure.update_xaxes(title="layer.head", row=len(orders) + 1, col=1)
     return finish(figure, title="n-gram heads", about="Bars: intervals over prompts.", theme=theme)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from iclmech._base import provenance
 from iclmech.analysis.statistics import clustered_bootstrap
@@ -88,7 +87,7 @@ def interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
 
 
 def put(
-    data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Tensor] | Mapping[Any, Any], level: float
+    data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float
 ) -> None:
     """Add a mean over seeds and prompts, with its interval, of one tensor [prompt, *dims] for every seed."""
     array = np.stack([np.asarray(value, dtype=float) for value in values])

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from iclmech._base import REGISTRIES, Claim, Result, UpdateError, by_interval, rng, track
 from iclmech.analysis import metrics
-from iclmech.experiments.comparison._matched_scales import _by_capture, noise_like, scaled
+from iclmech.experiments.comparison._matched_scales import noise_like, scaled, scales_by_capture
 from iclmech.models import ICLModel
 from iclmech.updates import WeightUpdate
 
@@ -236,7 +236,7 @@ def _matched(
     if real is None or request.draws < 1:
         return _sim(zs, icl, None)
     noise = noise_like(real, len(task.clean), request.draws)
-    found = _by_capture(model, task.rows, "last", real, noise)  # type: ignore[arg-type]  # prompts that capture takes
+    found = scales_by_capture(model, task.rows, "last", real, noise)
     sims = []
     for one, factors, reached in zip(noise, found.scales, found.reached, strict=True):
         sim = _sim(zs, icl, _under(model, scaled(real, one, factors), task))
