@@ -62,7 +62,7 @@ class Automata(Family):
         """Ids: the letters and what stands between strings."""
         return self.symbols + 1
 
-    def transitions(self, n: int, generator: Generator) -> Int64[Tensor, "automaton state symbol"]:
+    def transitions(self, n: int, generator: Generator) -> Int64[Tensor, "automaton state letter"]:
         """n automata: the state that each letter leads to, -1 where it is not allowed."""
         shape = (n, self.states, self.symbols)
         used = torch.randint(self.fewest_symbols, self.symbols + 1, (n, 1), generator=generator)
@@ -103,7 +103,7 @@ class Automata(Family):
         return FunctionPrompts(x, tokens[:, 1:].double(), self, truth)
 
     def next_symbol(
-        self, transitions: Int64[Tensor, "prompt automaton state symbol"], tokens: Int64[Tensor, "prompt position"]
+        self, transitions: Int64[Tensor, "#prompt automaton state letter"], tokens: Int64[Tensor, "prompt position"]
     ) -> Float64[Tensor, "prompt position automaton symbol"]:
         """The distribution of the next id under each automaton; where it does not allow what was read, all letters are alike."""
         h, dead = transitions.shape[1], self.states
@@ -149,5 +149,5 @@ class Automata(Family):
         """The exact distribution of the next id behind every prefix, for a pool."""
         return torch.cat([self.hypotheses(prompts[i : i + 32]).mean() for i in range(0, len(prompts), 32)])
 
-    def _pool(self) -> Int64[Tensor, "automaton state symbol"]:
+    def _pool(self) -> Int64[Tensor, "automaton state letter"]:
         return self.transitions(self.pool, rng(self.pool_seed, "functions: automata"))

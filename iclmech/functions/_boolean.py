@@ -36,7 +36,7 @@ class Boolean(Family):
         n = len(self.table())
         return torch.full((n,), -math.log(n), dtype=torch.float64)
 
-    def true_at(self, table: Float64[Tensor, "*more d"], x: Float64[Tensor, "*more d"]) -> Float64[Tensor, "*more"]:
+    def true_at(self, table: Float64[Tensor, "*#more d"], x: Float64[Tensor, "*#more d"]) -> Float64[Tensor, "*#more"]:
         """1.0 where the hypothesis holds at x; shapes broadcast."""
         raise FunctionError(f"{self.name} does not say when a hypothesis holds.")
 
@@ -126,7 +126,7 @@ class Conjunctions(Boolean):
             (self.d - n) * math.log(self.absent) if self.absent > 0 else torch.where(n < self.d, -torch.inf, 0.0)
         )
 
-    def true_at(self, table: Float64[Tensor, "*more d"], x: Float64[Tensor, "*more d"]) -> Float64[Tensor, "*more"]:
+    def true_at(self, table: Float64[Tensor, "*#more d"], x: Float64[Tensor, "*#more d"]) -> Float64[Tensor, "*#more"]:
         """Whether every literal holds."""
         return (table * x).min(dim=-1).values.ge(0).double()
 
@@ -211,6 +211,6 @@ class Parities(Boolean):
             row[list(subset)] = 1.0
         return table
 
-    def true_at(self, table: Float64[Tensor, "*more d"], x: Float64[Tensor, "*more d"]) -> Float64[Tensor, "*more"]:
+    def true_at(self, table: Float64[Tensor, "*#more d"], x: Float64[Tensor, "*#more d"]) -> Float64[Tensor, "*#more"]:
         """Whether the count is odd."""
         return (table * (x > 0)).sum(dim=-1) % 2

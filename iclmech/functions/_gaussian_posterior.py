@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
+from ._prefix_sums import before
+
 _LIMIT = 1e-6  # stands for σ = 0 where components must be weighed: the limit of densities that grow without bound
 
 
@@ -84,7 +86,7 @@ def gaussian_posterior(
         log_density = _log_normal(y[..., None] - seen, torch.full_like(seen, noise**2))
     else:
         asked, spread, log_density = _filtered(features, y, queries, prior.means, prior.covariances, noise)
-    joint = prior.log_weights + log_density.cumsum(dim=1) - log_density
+    joint = prior.log_weights + before(log_density)
     log_component = joint.log_softmax(dim=-1)
     share = log_component.exp()
     mean = (share * asked).sum(dim=-1)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from ._prefix_sums import before
+
 CONTRADICTION = -60.0
 """Log-likelihood, in nats, of what a hypothesis excludes. Not -∞: where nothing is consistent, the least contradicted counts."""
 
@@ -33,7 +35,7 @@ class Hypotheses:
     def log_posterior(self) -> Float64[Tensor, "prompt prefix hypothesis"]:
         """Behind every prefix: n pairs, and the point that is asked."""
         seen = self.log_value if self.log_input is None else self.log_value + self.log_input
-        joint = self.log_prior + seen.cumsum(dim=1) - seen
+        joint = self.log_prior + before(seen)
         return (joint if self.log_asked is None else joint + self.log_asked).log_softmax(dim=-1)
 
     def mean(self) -> Float64[Tensor, "prompt prefix *symbol"]:

@@ -55,7 +55,9 @@ class LinearAttention(torch.nn.Module):
         for layer in range(self.layers):
             s, w = scores[layer % len(scores)], writes[layer % len(writes)]
             change = w @ (pairs.mT @ pairs) @ s  # [prompt, d + 1, d + 1]: what attention multiplies every e by
-            pairs, asked = pairs + pairs @ change.mT, asked + asked @ change.mT
+            asked = asked + asked @ change.mT
+            if layer + 1 < self.layers:
+                pairs = pairs + pairs @ change.mT
         return -asked[..., -1]
 
     def answers(self, prompts: FunctionPrompts) -> Float64[Tensor, "prompt prefix"]:
@@ -78,7 +80,7 @@ class LinearAttention(torch.nn.Module):
     @property
     def eta(self) -> float:
         """The learning rate of the first layer: -n (P W_V)_yy times the mean diagonal of (W_Kᵀ W_Q)_xx."""
-        scores, writes = (self.w_k.mT @ self.w_q)[0], (self.p @ self.w_v)[0]
+        scores, writes = (self.w_k.mT @ self.w_q)[0].detach(), (self.p @ self.w_v)[0].detach()
         return float(-self.n * writes[-1, -1] * scores[:-1, :-1].diagonal().mean())
 
 

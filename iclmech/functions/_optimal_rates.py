@@ -79,7 +79,11 @@ def best_rates(
         return value if math.isfinite(value) else 1e300
 
     size = 3.0 if points == "uniform" else 1.0  # one over the variance of an input
-    grid = [(size * e, size * g) for e in (0.1, 0.3, 0.6, 1.0, 1.5) for g in ((0.0, 0.05, 0.1, 0.2, 0.3) if plus_plus else (0.0,))]
+    grid = [
+        (size * e, size * g)
+        for e in (0.1, 0.3, 0.6, 1.0, 1.5)
+        for g in ((0.0, 0.05, 0.1, 0.2, 0.3) if plus_plus else (0.0,))
+    ]
     free = 2 if plus_plus else 1
     start = min(grid, key=risk)[:free]
     found: Any = minimize(risk, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 500})

@@ -12,6 +12,7 @@ from ._linear import LinearRegression
 from ._linear_attention import LinearAttention
 
 _INITIAL = 0.1
+_AT_ONCE = 50  # steps whose prompts are drawn together
 
 
 def train_linear_attention(
@@ -59,9 +60,11 @@ def train_linear_attention(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, 2 * (1 - step / steps))
-        prompts = family.draw(batch, n + 1, generator)
-        answer = net(prompts.x[:, :n], prompts.y[:, :n], prompts.x[:, n:])
-        loss = (answer - prompts.y[:, n:]).square().mean() / d
+        if step % _AT_ONCE == 0:
+            drawn = family.draw(batch * min(_AT_ONCE, steps - step), n + 1, generator)
+            pieces = zip(drawn.x.split(batch), drawn.y.split(batch), strict=True)
+        x, y = next(pieces)
+        loss = (net(x[:, :n], y[:, :n], x[:, n:]) - y[:, n:]).square().mean() / d
         optimizer.zero_grad()
         loss.backward()
         if deep:

@@ -9,16 +9,16 @@ from .._errors import FunctionError
 from .._prompts import FunctionPrompts
 from ._learning_rates import best_gd, best_gd_plus_plus
 from ._least_squares import at_queries
-from ._steps import gd_plus_plus_steps, gd_steps, newton_steps
+from ._steps import Rate, gd_plus_plus_steps, gd_steps, newton_steps
 
 
-def gd_weights(prompts: FunctionPrompts, steps: int, eta: float) -> Float64[Tensor, "prompt prefix d"]:
+def gd_weights(prompts: FunctionPrompts, steps: int, eta: Rate) -> Float64[Tensor, "prompt prefix d"]:
     """Weights after `steps` steps from zero of w ← w - η/n Σ (w·x_i - y_i) x_i."""
     _enough(steps)
     return gd_steps(prompts, steps, eta)
 
 
-def gd(prompts: FunctionPrompts, steps: int = 1, eta: float | None = None) -> Float64[Tensor, "prompt prefix"]:
+def gd(prompts: FunctionPrompts, steps: int = 1, eta: Rate | None = None) -> Float64[Tensor, "prompt prefix"]:
     """Gradient descent from zero on the mean squared error of the pairs, halved: w ← w - η/n Σ (w·x_i - y_i) x_i.
 
     Early-stopped descent shrinks as ridge does: nearness to it says little unless it beats the ridge of every λ.
@@ -26,7 +26,7 @@ def gd(prompts: FunctionPrompts, steps: int = 1, eta: float | None = None) -> Fl
     Args:
         prompts: rows of pairs.
         steps: how many.
-        eta: η; by default the best for the family, `best_gd`.
+        eta: η, one number or one for each prefix; by default the best for the family, `best_gd`.
 
     Source: von Oswald et al., arXiv 2212.07677 (they divide by a fixed N; n makes η alike over prefixes).
     """
@@ -34,7 +34,7 @@ def gd(prompts: FunctionPrompts, steps: int = 1, eta: float | None = None) -> Fl
 
 
 def gd_plus_plus(
-    prompts: FunctionPrompts, steps: int = 2, eta: float | None = None, gamma: float | None = None
+    prompts: FunctionPrompts, steps: int = 2, eta: Rate | None = None, gamma: Rate | None = None
 ) -> Float64[Tensor, "prompt prefix"]:
     """GD++: each step of descent also transforms all inputs, and what is asked, x ← x - γ/n Σ x_i (x_i·x), from the old ones.
 

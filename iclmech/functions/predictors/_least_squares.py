@@ -7,6 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from .._errors import FunctionError
+from .._prefix_sums import before
 from .._prompts import FunctionPrompts
 
 _RANK = 1e-10  # share of |x|² that must be new for a direction to count as new
@@ -19,19 +20,10 @@ def at_queries(
     return (prompts.queries * weights).sum(dim=-1)
 
 
-def before(summed: Tensor) -> Tensor:
-    """Σ over the examples before each one, from what each one adds [prompt, example, …]."""
-    return summed.cumsum(dim=1) - summed
-
-
 def moments(prompts: FunctionPrompts) -> tuple[Tensor, Tensor]:
     """(X'X [prompt, prefix, d, d], X'y [prompt, prefix, d]) of every prefix."""
     x, y = prompts.x, prompts.y
-    gram = torch.zeros(*x.shape, x.shape[-1], dtype=torch.float64)
-    gram[:, 1:] = (x[:, :-1, :, None] * x[:, :-1, None, :]).cumsum(dim=1)
-    cross = torch.zeros_like(x)
-    cross[:, 1:] = (x[:, :-1] * y[:, :-1, None]).cumsum(dim=1)
-    return gram, cross
+    return before(x[..., :, None] * x[..., None, :]), before(x * y[..., None])
 
 
 def zero(prompts: FunctionPrompts) -> Float64[Tensor, "prompt prefix"]:

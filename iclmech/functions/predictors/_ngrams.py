@@ -13,7 +13,8 @@ from .._prompts import FunctionPrompts
 def ngram(prompts: FunctionPrompts, n: int = 3, alpha: float = 1.0) -> Float64[Tensor, "prompt prefix symbol"]:
     """The next id by the n-grams of the prompt so far, shorter ones filling in: p_m(s) = (count_m(s) + α p_{m-1}(s)) / (count_m + α).
 
-    count_m: how often the last m - 1 ids stood before in the prompt, and were followed by s; p_0 is even. Contexts run over
+    count_m: how often the last m - 1 ids stood before in the prompt, and were followed by s (for m = 1, whatever stands
+    before s; the first id follows nothing and is not counted); p_0 is even. Contexts run over
     the ends of strings.
 
     Args:

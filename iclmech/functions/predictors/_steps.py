@@ -9,16 +9,20 @@ from torch import Tensor
 from .._prompts import FunctionPrompts
 from ._least_squares import moments
 
+Rate = float | Float64[Tensor, " prefix"]
 
-def _mean_moments(prompts: FunctionPrompts) -> tuple[Tensor, Tensor]:
+
+def mean_moments(prompts: FunctionPrompts) -> tuple[Tensor, Tensor]:
+    """(X'X/n, X'y/n) of every prefix."""
     gram, cross = moments(prompts)
     n = torch.arange(prompts.n_examples).clamp(min=1)
     return gram / n[:, None, None], cross / n[:, None]
 
 
-def gd_steps(prompts: FunctionPrompts, steps: int, eta: float) -> Float64[Tensor, "prompt prefix d"]:
+def gd_steps(prompts: FunctionPrompts, steps: int, eta: Rate) -> Float64[Tensor, "prompt prefix d"]:
     """Weights after gradient descent from zero."""
-    gram, cross = _mean_moments(prompts)
+    eta = torch.as_tensor(eta, dtype=torch.float64)[..., None]
+    gram, cross = mean_moments(prompts)
     w = eta * cross
     for _ in range(steps - 1):
         w = w - eta * ((gram @ w[..., None])[..., 0] - cross)
@@ -26,14 +30,16 @@ def gd_steps(prompts: FunctionPrompts, steps: int, eta: float) -> Float64[Tensor
 
 
 def gd_plus_plus_steps(
-    prompts: FunctionPrompts, steps: int, eta: float, gamma: float
+    prompts: FunctionPrompts, steps: int, eta: Rate, gamma: Rate
 ) -> Float64[Tensor, "prompt prefix"]:
     """Answers of GD++.
 
     With A the matrix that all inputs were multiplied by so far, x_i → A x_i, and residuals r = y - X u for one u for each
     prefix (the residual of any point is its value minus the same linear map), every step needs X'X and X'y only.
     """
-    gram, cross = _mean_moments(prompts)
+    gram, cross = mean_moments(prompts)
+    eta = torch.as_tensor(eta, dtype=torch.float64)[..., None]
+    gamma = torch.as_tensor(gamma, dtype=torch.float64)[..., None, None]
     a = torch.eye(prompts.d, dtype=torch.float64).expand_as(gram).clone()
     u = torch.zeros_like(prompts.x)  # the answer so far is u·x of the point as it was at first
     for _ in range(steps):
