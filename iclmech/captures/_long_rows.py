@@ -76,7 +76,9 @@ def capture_long_rows(
     names = check_sites(sites, also=("logits",))
     at = found.places[position]
     asked, last = check_layers(model, options.get("layers")), model.shape.n_layers - 1
-    states = tuple(dict.fromkeys((*(n for n in names if n != "logits"), *(("resid_post",) if "logits" in names else ()))))
+    states = tuple(
+        dict.fromkeys((*(n for n in names if n != "logits"), *(("resid_post",) if "logits" in names else ())))
+    )
     layers = tuple(dict.fromkeys((*asked, last)))
     session = Session(model, options.get("path", "auto"), options.get("interventions", ()))
     kept: dict[str, list[tuple[int, Tensor]]] = {name: [] for name in names}

@@ -89,7 +89,10 @@ def shifted_figures(result: Any) -> Figures:
     unit = "error (squared / d where real)"
     return {
         name: fn.curves(d[of], d[f"{of}_ci"], "change", title=title, unit=unit)
-        for name, of, title in (("learner", "error", "The learner"), ("bayes", "error_bayes", "The posterior of training"))
+        for name, of, title in (
+            ("learner", "error", "The learner"),
+            ("bayes", "error_bayes", "The posterior of training"),
+        )
     }
 
 

@@ -23,7 +23,13 @@ _SPAN = "Lines: means over seeds and prompts; bands: their intervals."
 
 
 def _line(
-    figure: go.Figure, x: Sequence[Any], data: xr.DataArray, ci: xr.DataArray | None, name: str, number: int, **more: Any
+    figure: go.Figure,
+    x: Sequence[Any],
+    data: xr.DataArray,
+    ci: xr.DataArray | None,
+    name: str,
+    number: int,
+    **more: Any,
 ) -> None:
     """A mean with its band; colour and dash by number, so that lines differ without colour, too."""
     colour, dash = LABEL_COLOURS[number % len(LABEL_COLOURS)], DASHES[number // len(LABEL_COLOURS) % len(DASHES)]
@@ -92,7 +98,12 @@ def prediction_difference(result: Any, *, theme: Theme = "light") -> go.Figure:
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title=_PREFIX)
-    return finish(figure, title="Whose answers are these?", about=f"{_UNITS[kind][1].capitalize()}, nearest predictor on top; logarithmic colours.", theme=theme)
+    return finish(
+        figure,
+        title="Whose answers are these?",
+        about=f"{_UNITS[kind][1].capitalize()}, nearest predictor on top; logarithmic colours.",
+        theme=theme,
+    )
 
 
 def layer_lens(result: Any, *, theme: Theme = "light") -> go.Figure:
@@ -191,11 +202,20 @@ def function_against_mechanism(result: Any, *, theme: Theme = "light") -> go.Fig
     figure.update_yaxes(title="SimAOU", row=2, col=1)
     figure.update_xaxes(title="learning rate", type="category", row=1, col=1)
     figure.update_xaxes(title="layer", dtick=1, row=2, col=1)
-    return finish(figure, title="Function against mechanism", about="Bands: intervals over tasks.", theme=theme, legend_rows=5)
+    return finish(
+        figure, title="Function against mechanism", about="Bands: intervals over tasks.", theme=theme, legend_rows=5
+    )
 
 
 def curves(
-    data: xr.DataArray, ci: xr.DataArray, along: str, *, title: str, unit: str, about: str = _SPAN, theme: Theme = "light"
+    data: xr.DataArray,
+    ci: xr.DataArray,
+    along: str,
+    *,
+    title: str,
+    unit: str,
+    about: str = _SPAN,
+    theme: Theme = "light",
 ) -> go.Figure:
     """Lines over the number of examples, one for each entry of an axis.
 
@@ -222,7 +242,9 @@ def task_diversity(result: Any, *, theme: Theme = "light") -> go.Figure:
         theme: "light" or "dark".
     """
     data = result.data
-    names = [f"{plain(str(n))}<br>{int(m)} tasks" for n, m in zip(data["learner"].values, data["pool"].values, strict=True)]
+    names = [
+        f"{plain(str(n))}<br>{int(m)} tasks" for n, m in zip(data["learner"].values, data["pool"].values, strict=True)
+    ]
     figure = panels([f"On {tasks} tasks" for tasks in data["tasks"].values], heights=[200.0, 200.0])
     for row, tasks in enumerate(data["tasks"].values, start=1):
         for number, predictor in enumerate(map(str, data["predictor"].values)):

@@ -32,7 +32,8 @@ from ._regret import Regret as Regret, regret as regret
 from ._shifted import Shifted as Shifted, out_of_distribution as out_of_distribution
 from ._trained_attention import train_linear_attention as train_linear_attention
 from ._training import train as train
-from ._updates_compared import FunctionUpdates as FunctionUpdates, compare_updates as compare_updates
+from ._updates_compared import compare_updates as compare_updates
+from ._updates_result import FunctionUpdates as FunctionUpdates
 from ._vocabulary import vocabulary_of as vocabulary_of
 from ._weights_implied import ImplicitWeights as ImplicitWeights, implicit_weights as implicit_weights
 from ._weights_probed import WeightProbe as WeightProbe, probe as probe

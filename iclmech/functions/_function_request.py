@@ -86,9 +86,7 @@ def interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
     return float(found.mean), float(found.low), float(found.high)
 
 
-def put(
-    data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float
-) -> None:
+def put(data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float) -> None:
     """Add a mean over seeds and prompts, with its interval, of one tensor [prompt, *dims] for every seed."""
     array = np.stack([np.asarray(value, dtype=float) for value in values])
     add_interval(data, name, dims, array, n_boot=1000, level=level, crossed=False)

@@ -1,6 +1,6 @@
 """`ngram_heads`: attention on what followed the last n symbols before, and the ideal pattern in the place of a head's.
 
-    A^(n)[i, j] = 1 where the n symbols before j are the last n up to i, and j ≤ i: j is what followed them.
+A^(n)[i, j] = 1 where the n symbols before j are the last n up to i, and j ≤ i: j is what followed them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,17 @@ class NgramHeads(Result):
         low, high = (float(v) for v in one["cost_ci"].values)
         rule = "the interval of its cost in nats reaches zero"
         verdict = "holds" if low <= 0 else "does not hold"
-        claims.append(Claim(f"the ideal pattern keeps all of {name}", float(one["cost"]), low, high, "the head itself", rule, verdict))
+        claims.append(
+            Claim(
+                f"the ideal pattern keeps all of {name}",
+                float(one["cost"]),
+                low,
+                high,
+                "the head itself",
+                rule,
+                verdict,
+            )
+        )
         return claims
 
 
@@ -94,7 +104,14 @@ def ngram_heads(
     Source: Akyürek et al., arXiv 2401.12973, sections 4 and 5; that mass is counted above uniform attention's is this project's.
     """
     request, inputs = asked(
-        NgramRequest, model, family, orders=tuple(n), n_prompts=n_prompts, n_examples=n_examples, seeds=seeds, level=level
+        NgramRequest,
+        model,
+        family,
+        orders=tuple(n),
+        n_prompts=n_prompts,
+        n_examples=n_examples,
+        seeds=seeds,
+        level=level,
     )
     return NGRAM_HEADS.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
@@ -128,7 +145,10 @@ def _of_order(model: ICLModel, prompts: FunctionPrompts, pattern: Tensor, n: int
     mass = torch.einsum("plhik,pik->plhi", pattern.double(), match.double())
     above = mass - (match.sum(-1) / size)[:, None, None]
     counted = has.sum(-1).clamp(min=1)[:, None, None]
-    found = {"mass": (mass * has[:, None, None]).sum(-1) / counted, "above": (above * has[:, None, None]).sum(-1) / counted}
+    found = {
+        "mass": (mass * has[:, None, None]).sum(-1) / counted,
+        "above": (above * has[:, None, None]).sum(-1) / counted,
+    }
     base = _loss(model, prompts, None, 0, 0)
     losses = torch.empty(len(prompts), model.shape.n_layers, model.shape.n_heads, len(IN_PLACE))
     losses[..., 0] = base[:, None, None]
@@ -144,7 +164,9 @@ def _pattern(match: Tensor, kind: str) -> Float[Tensor, "prompt query key"]:
     length = match.shape[1] + 1
     even = torch.ones(length, length).tril()
     ideal = F.pad(match.float(), (1, 0, 1, 0))
-    rows = even.expand(len(match), -1, -1) if kind == "uniform" else torch.where(ideal.any(-1, keepdim=True), ideal, even)
+    rows = (
+        even.expand(len(match), -1, -1) if kind == "uniform" else torch.where(ideal.any(-1, keepdim=True), ideal, even)
+    )
     return rows / rows.sum(-1, keepdim=True)
 
 

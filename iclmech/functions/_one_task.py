@@ -40,7 +40,9 @@ class OneTask:
             FunctionError: a family whose values are not numbers.
         """
         if family.kind != "real":
-            raise FunctionError(f"got {family.name}, whose answers are {family.kind}; expected a family of real values.")
+            raise FunctionError(
+                f"got {family.name}, whose answers are {family.kind}; expected a family of real values."
+            )
         one = family.prompts(1, k + n_points, seed)
 
         def spread(values: Tensor) -> Tensor:

@@ -196,7 +196,9 @@ def _spelled(setting: Setting) -> str:
 
 def _notes(family: Family, names: Sequence[str]) -> list[str]:
     if "ols" in names and family.sigma > 0:
-        return ["Least squares is left out of means over prefixes: with noise its expected error around d examples is infinite."]
+        return [
+            "Least squares is left out of means over prefixes: with noise its expected error around d examples is infinite."
+        ]
     return []
 
 
@@ -225,7 +227,9 @@ def _of_prompts(prompts: FunctionPrompts, answers: dict[str, Tensor], models: di
         found["spd_untrained"] = distance(prompts, models["untrained"], mine)
     if "bayes" in answers:
         if "untrained" in models:
-            found["untrained_contrast"] = distance(prompts, models["untrained"], answers["bayes"]).mean(-1) - at["bayes"]
+            found["untrained_contrast"] = (
+                distance(prompts, models["untrained"], answers["bayes"]).mean(-1) - at["bayes"]
+            )
         if "second" in models:
             found["seed_contrast"] = found["spd_ceiling"].mean(-1) - at["bayes"]
         neighbours = [name for name in at if name.startswith("knn")]

@@ -73,7 +73,9 @@ def recipe_of(recipe: str | Path | FunctionRecipe) -> FunctionRecipe:
     if path.suffix != ".toml":
         path = RECIPES / f"{recipe}.toml"
     if not path.is_file():
-        raise TaskError(f"recipe {str(recipe)!r} not found; expected one of {list_recipes()} or a path of a .toml file.")
+        raise TaskError(
+            f"recipe {str(recipe)!r} not found; expected one of {list_recipes()} or a path of a .toml file."
+        )
     table: dict[str, Any] = tomllib.loads(path.read_text())
     try:
         net = GPT2Config(**table.pop("net", {}))

@@ -34,11 +34,31 @@ class Regret(Result):
         d = self.data
         low, high = (float(v) for v in d["above_bayes_ci"].values)
         rule = "the learner's regret less Bayes' (with the same σ) is above zero"
-        found = [Claim("loses more than Bayes", float(d["above_bayes"]), low, high, "the posterior mean", rule, by_interval(low, high))]
+        found = [
+            Claim(
+                "loses more than Bayes",
+                float(d["above_bayes"]),
+                low,
+                high,
+                "the posterior mean",
+                rule,
+                by_interval(low, high),
+            )
+        ]
         if np.isfinite(float(d["log_pool"])):
             worst = float(d["worst"])
             verdict = "holds" if worst <= float(d["log_pool"]) + 1e-9 else "does not hold"
-            found.append(Claim("the posterior's regret is at most log M", worst, np.nan, np.nan, "log M", f"≤ {float(d['log_pool']):.3f}", verdict))
+            found.append(
+                Claim(
+                    "the posterior's regret is at most log M",
+                    worst,
+                    np.nan,
+                    np.nan,
+                    "log M",
+                    f"≤ {float(d['log_pool']):.3f}",
+                    verdict,
+                )
+            )
         return found
 
 
@@ -68,7 +88,14 @@ def regret(
     Source: Zhang et al., arXiv 2305.19420 (regret of Bayesian model averaging).
     """
     request, inputs = asked(
-        RegretRequest, model, family, n_prompts=n_prompts, n_examples=n_examples, seeds=seeds, second=second, level=level
+        RegretRequest,
+        model,
+        family,
+        n_prompts=n_prompts,
+        n_examples=n_examples,
+        seeds=seeds,
+        second=second,
+        level=level,
     )
     return REGRET.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
@@ -95,7 +122,10 @@ def run_regret(request: RegretRequest, *, progress: bool, model: ICLModel, famil
     for prompts in track(drawn(family, request), "prompts", enabled=progress):
         rows = _rows(prompts, models)
         worst = max(worst, float(rows["posterior"][:, -1].max()))
-        found = {"regret": torch.stack(list(rows.values()), 1), "above_bayes": rows["learner"][:, -1] - rows["Bayes' mean"][:, -1]}
+        found = {
+            "regret": torch.stack(list(rows.values()), 1),
+            "above_bayes": rows["learner"][:, -1] - rows["Bayes' mean"][:, -1],
+        }
         for name, value in found.items():
             kept.setdefault(name, []).append(value.numpy())
     coords = {"who": list(rows), "prefix": np.arange(request.n_examples), "bound": ["low", "high"]}

@@ -35,7 +35,17 @@ class Shifted(Result):
             value = float(self.data["farther"].sel(change=change))
             low, high = (float(v) for v in self.data["farther_ci"].sel(change=change).values)
             rule = "the paired difference of distances to Bayes is above zero"
-            found.append(Claim(f"leaves Bayes under {change}", value, low, high, "prompts as trained on", rule, by_interval(low, high)))
+            found.append(
+                Claim(
+                    f"leaves Bayes under {change}",
+                    value,
+                    low,
+                    high,
+                    "prompts as trained on",
+                    rule,
+                    by_interval(low, high),
+                )
+            )
         return found
 
 
@@ -52,7 +62,9 @@ def changed(prompts: FunctionPrompts, change: str, seed: int) -> FunctionPrompts
         return prompts.scaled(**{"x" if name == "scaled" else "weights": float(number)})
     if name in ("orthogonal", "other_quadrant", "shuffled_y"):
         return getattr(prompts, name)(seed)
-    raise FunctionError(f"got the change {change!r}; expected one of {', '.join(CHANGES)}, scaled and weights with a factor.")
+    raise FunctionError(
+        f"got the change {change!r}; expected one of {', '.join(CHANGES)}, scaled and weights with a factor."
+    )
 
 
 def out_of_distribution(
@@ -78,7 +90,14 @@ def out_of_distribution(
     Source: Garg et al., arXiv 2208.01066, section 4.
     """
     request, inputs = asked(
-        ShiftRequest, model, family, changes=tuple(changes), n_prompts=n_prompts, n_examples=n_examples, seeds=seeds, level=level
+        ShiftRequest,
+        model,
+        family,
+        changes=tuple(changes),
+        n_prompts=n_prompts,
+        n_examples=n_examples,
+        seeds=seeds,
+        level=level,
     )
     return OUT_OF_DISTRIBUTION.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
@@ -86,7 +105,9 @@ def out_of_distribution(
 def run_shifts(request: ShiftRequest, *, progress: bool, model: ICLModel, family: Family) -> Shifted:
     """Run it as the request says."""
     kept: dict[str, list[np.ndarray]] = {}
-    for seed, prompts in zip(request.seed_list, track(drawn(family, request), "prompts", enabled=progress), strict=True):
+    for seed, prompts in zip(
+        request.seed_list, track(drawn(family, request), "prompts", enabled=progress), strict=True
+    ):
         rows: dict[str, list[torch.Tensor]] = {}
         for change in request.changes:
             now = changed(prompts, change, seed)

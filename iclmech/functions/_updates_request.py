@@ -37,6 +37,6 @@ COMPARE_UPDATES = Experiment(
     protocol="iclmech.functions._updates_compared:run_updates",
     title="In-context learning of functions against weight updates: the same function, or the same mechanism?",
     needs=("model", "family"),
-    result="iclmech.functions._updates_compared:FunctionUpdates",
+    result="iclmech.functions._updates_result:FunctionUpdates",
     figures="iclmech.figures._by_kind:function_update_figures",
 )

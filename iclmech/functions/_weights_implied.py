@@ -79,7 +79,10 @@ class ImplicitWeights(Result):
         low, high = (float(v) for v in at["gain_ci"].values)
         rule = "cosine with ridge's weights, less that with another prompt's, is above zero"
         verdict = by_interval(low, high) if linear.verdict == "holds" else "not applicable"
-        return [linear, Claim("the function is that of ridge regression", gain, low, high, "another prompt's ridge", rule, verdict)]
+        return [
+            linear,
+            Claim("the function is that of ridge regression", gain, low, high, "another prompt's ridge", rule, verdict),
+        ]
 
 
 def implicit_weights(

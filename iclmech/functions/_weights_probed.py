@@ -36,7 +36,9 @@ class WeightProbe(Result):
         data = self.data["r2"].sel(target="ridge weights")
         best = data.sel(variant="trained").argmax(("place", "layer"))
         at = {axis: int(number) for axis, number in best.items()}
-        low, high = (float(v) for v in self.data["r2_ci"].sel(target="ridge weights", variant="trained").isel(at).values)
+        low, high = (
+            float(v) for v in self.data["r2_ci"].sel(target="ridge weights", variant="trained").isel(at).values
+        )
         rivals = {
             "independent weights": float(self.data["r2"].sel(target="independent weights", variant="trained").max()),
             "the untrained model": float(data.sel(variant="untrained").max()),

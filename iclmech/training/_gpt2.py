@@ -207,7 +207,7 @@ def gpt2_weights(net: SmallGPT2) -> dict[str, Tensor]:
         for kind in ("weight", "bias"):
             qkv = torch.cat([own[f"{mine}.{name}_proj.{kind}"] for name in "qkv"])
             parts = {"attn.c_attn": qkv}
-            parts |= {f"attn.c_proj": own[f"{mine}.o_proj.{kind}"]}
+            parts |= {"attn.c_proj": own[f"{mine}.o_proj.{kind}"]}
             parts |= {"mlp.c_fc": own[f"{mine}.up_proj.{kind}"], "mlp.c_proj": own[f"{mine}.down_proj.{kind}"]}
             found |= {f"{theirs}.{name}.{kind}": value.T if value.ndim == 2 else value for name, value in parts.items()}
     return found

@@ -51,7 +51,8 @@ def test_zero_shot_is_the_point_alone(model, plain) -> None:
     with torch.no_grad():
         alone = plain(inputs_embeds=torch.stack([rows[2, 0], rows[2, 5]])[None]).logits[0, -1, -1]
     assert abs(float(acts["logits"][2, 2, -1] - alone)) < 1e-5
-    assert acts.setting == "zs" and acts.dims["logits"] == ("query", "position", "d_vocab")
+    assert acts.setting == "zs"
+    assert acts.dims["logits"] == ("query", "position", "d_vocab")
 
 
 def test_the_last_place_has_no_axis(model) -> None:

@@ -22,7 +22,9 @@ POOL = fn.TaskPool(base=fn.LinearRegression(d=5, noise=0.5), n_tasks=8)
 
 @pytest.fixture(scope="module")
 def compared():
-    return fn.compare_predictors("fn-linear", LINEAR, ("bayes", "ols", "knn-3", "ridge:matched", "gd:matched"), n_prompts=64, seeds=2)
+    return fn.compare_predictors(
+        "fn-linear", LINEAR, ("bayes", "ols", "knn-3", "ridge:matched", "gd:matched"), n_prompts=64, seeds=2
+    )
 
 
 def test_distances_are_squared_differences_over_d(compared) -> None:
@@ -47,10 +49,13 @@ def test_gradient_descent_is_claimed_only_against_matched_ridge(compared) -> Non
 
 def test_a_result_comes_back_with_its_figures_and_its_command(compared, tmp_path: Path) -> None:
     again = icl.load(compared.save(tmp_path / "r.nc"))
-    assert type(again) is fn.PredictorComparison and list(again.figures()) == ["curve", "difference", "lens"]
+    assert type(again) is fn.PredictorComparison
+    assert list(again.figures()) == ["curve", "difference", "lens"]
     assert again.answer() == compared.answer()
     command = command_of(again)
-    assert command is not None and "compare-predictors" in command and "LinearRegression" in command
+    assert command is not None
+    assert "compare-predictors" in command
+    assert "LinearRegression" in command
 
 
 def test_implied_weights_are_those_of_numpy() -> None:
@@ -58,7 +63,8 @@ def test_implied_weights_are_those_of_numpy() -> None:
     points, answers = torch.randn(24, 5, generator=generator).double(), torch.randn(24, generator=generator).double()
     weights, r2 = implied_weights(points, answers)
     by_hand, left, *_ = np.linalg.lstsq(points.numpy(), answers.numpy(), rcond=None)
-    assert np.allclose(weights, by_hand) and np.isclose(float(r2), 1 - left[0] / float(answers.square().sum()))
+    assert np.allclose(weights, by_hand)
+    assert np.isclose(float(r2), 1 - left[0] / float(answers.square().sum()))
 
 
 def test_a_learner_of_regression_is_linear_and_an_untrained_one_is_not() -> None:
@@ -86,14 +92,19 @@ def test_followers_are_those_of_a_loop() -> None:
         for b in range(4):
             for i in range(15):
                 for j in range(15):
-                    same = n <= j <= i and i + 1 >= n and tokens[b, j - n : j].tolist() == tokens[b, i - n + 1 : i + 1].tolist()
+                    same = (
+                        n <= j <= i
+                        and i + 1 >= n
+                        and tokens[b, j - n : j].tolist() == tokens[b, i - n + 1 : i + 1].tolist()
+                    )
                     assert bool(found[b, i, j]) == same
 
 
 def test_heads_of_the_upper_layer_attend_to_what_followed() -> None:
     result = fn.ngram_heads(n=(1,), n_prompts=3)
     above = result.data["above"].sel(order=1)
-    assert float(above.sel(layer=1).max()) > 0.4 and float(above.sel(layer=0).max()) < 0.3
+    assert float(above.sel(layer=1).max()) > 0.4
+    assert float(above.sel(layer=0).max()) < 0.3
     assert list(result.figures()) == ["heads"]
     with pytest.raises(fn.FunctionError, match="family of symbols"):
         fn.ngram_heads("fn-linear", LINEAR)
@@ -115,7 +126,9 @@ def test_one_learner_remembers_its_pool_and_the_other_does_not() -> None:
 
 
 def test_prompts_out_of_distribution_are_measured_beside_bayes() -> None:
-    result = fn.out_of_distribution("fn-linear", LINEAR, ("none", "scaled-2", "orthogonal"), n_prompts=6, n_examples=8, seeds=2)
+    result = fn.out_of_distribution(
+        "fn-linear", LINEAR, ("none", "scaled-2", "orthogonal"), n_prompts=6, n_examples=8, seeds=2
+    )
     d = result.data
     assert float(d["excess"].sel(change="scaled-2")) > float(d["excess"].sel(change="none"))
     assert np.isnan(d["error"].sel(change="orthogonal")[5:]).all()
@@ -126,7 +139,8 @@ def test_prompts_out_of_distribution_are_measured_beside_bayes() -> None:
 def test_updates_are_compared_in_function_and_in_states() -> None:
     result = fn.compare_updates("fn-linear", LINEAR, seeds=2, k=4, n_points=20, rates=(0.01,), epochs=4, draws=1)
     d = result.data
-    assert d["sim_aou"].dims == ("update", "comparison", "layer") and d["test_error"].shape == (2, 1)
+    assert d["sim_aou"].dims == ("update", "comparison", "layer")
+    assert d["test_error"].shape == (2, 1)
     assert set(result.claims()["verdict"]) == {"not shown"}  # two tasks give no interval
     task = OneTask.drawn(LINEAR, 4, 20, 0)
     model = icl.load_model("fn-linear")

@@ -33,7 +33,8 @@ def test_a_run_that_was_interrupted_ends_bit_for_bit_where_it_would_have(tmp_pat
     parts = weights(fn.train(TINY, tmp_path / "parts", 0))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     history = json.loads((tmp_path / "parts" / "history.json").read_text())
-    assert history["rows"][-1]["step"] == 30 and "families" in history["recipe"]
+    assert history["rows"][-1]["step"] == 30
+    assert "families" in history["recipe"]
     assert (tmp_path / "whole" / "snapshots" / "step-20" / "model.safetensors").is_file()
     with pytest.raises(ModelError, match="another recipe or seed"):
         fn.train(TINY, tmp_path / "whole", 1)
@@ -52,7 +53,8 @@ def test_two_families_share_a_batch() -> None:
     recipe = dataclasses.replace(fn.recipe_of("conjunctions"), batch=8)
     random, teaching = next(FunctionBatches(recipe, 0))
     assert len(random) == len(teaching) == 4
-    assert (teaching.y[:, 0] == 1).all() and not (random.y[:, 0] == 1).all()
+    assert (teaching.y[:, 0] == 1).all()
+    assert not (random.y[:, 0] == 1).all()
 
 
 def test_recipes_and_families_are_read_or_refused_by_name() -> None:
@@ -100,7 +102,8 @@ def test_fn_pool8_remembers_its_tasks() -> None:
     pool = fn.TaskPool(base=fn.LinearRegression(d=5, noise=0.5), n_tasks=8)
     prompts, model = pool.prompts(256, 12, seed=5), icl.load_model("fn-pool8")
     own = mean_distance(model, prompts, fn.predictors.dmmse(prompts))
-    assert own < 0.05 and mean_distance(model, prompts, fn.predictors.ridge(prompts, 0.25)) > 3 * own
+    assert own < 0.05
+    assert mean_distance(model, prompts, fn.predictors.ridge(prompts, 0.25)) > 3 * own
 
 
 def test_fn_automata_is_not_worse_than_trigrams() -> None:

@@ -127,7 +127,8 @@ def test_rows_of_one_length_go_through_together_and_teach_the_same() -> None:
     rows = torch.randn(3, 2, 64, generator=torch.Generator().manual_seed(0))
     alike = [Sample(row, [1], squared_error([float(n)], 6)) for n, row in enumerate(rows)]
     mixed = [*alike[:2], Sample(torch.cat([rows[2], rows[0]]), [1], squared_error([2.0], 6))]  # the same, with a tail
-    assert [len(batch) for batch in batches_of(alike)] == [3] and len(batches_of(mixed)) == 3
+    assert [len(batch) for batch in batches_of(alike)] == [3]
+    assert len(batches_of(mixed)) == 3
     for method in (icl.gradient_descent, icl.layer_causal_gd):
         one, other = (method(model, s, lr=0.01, batch="full", epochs=3) for s in (alike, mixed))
         for name, delta in one.deltas.items():
