@@ -41,11 +41,6 @@ class LongRows:
 class RowPrompts(Protocol):
     """Prompts that know their rows: `capture` takes them like a `PromptSet`."""
 
-    @property
-    def hash(self) -> str:
-        """Changes with the prompts."""
-        ...
-
     def long_rows(self, model: ICLModel) -> LongRows:
         """The prompts as this model reads them."""
         ...
@@ -94,7 +89,7 @@ def capture_long_rows(
     n = len(found.rows)
     return Activations(
         data, dims, torch.zeros(n, 0), torch.full((n,), float("nan")), setting_name(model, setting), asked,
-        {"model": model.name, "prompts": prompts.hash, "position": position, "dtype": str(model.dtype).removeprefix("torch.")},
+        {"model": model.name, "prompts": getattr(prompts, "hash", None), "position": position, "dtype": str(model.dtype).removeprefix("torch.")},
     )  # fmt: skip
 
 

@@ -147,7 +147,8 @@ def probes(result: Any, *, theme: Theme = "light") -> go.Figure:
         figure.update_yaxes(title="R²", range=[-0.35, 1.02], row=row, col=1)
     figure.update_xaxes(title="layer (0: embedding)", dtick=1, row=len(places), col=1)
     seen: set[str] = set()
-    for trace in figure.data:
+    traces: Any = figure.data
+    for trace in traces:
         if trace.showlegend is not False:
             trace.showlegend = trace.name not in seen
             seen.add(trace.name)

@@ -57,7 +57,7 @@ def _class(name: str) -> type[Family]:
 
     found = getattr(functions, name, None)
     if not (isinstance(found, type) and issubclass(found, Family)):
-        known = [n for n in functions.__all__ if _is_family(getattr(functions, n))]
+        known = [n for n in dir(functions) if _is_family(getattr(functions, n))]
         raise FunctionError(f"got the family {name!r}; expected one of {', '.join(sorted(known))}.")
     return found
 
