@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run smollm2 real test test-tl39 dynamics check notebooks docs bench browser screenshots lock clean
+.PHONY: help run smollm2 real test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -41,6 +41,9 @@ real: smollm2 ## the main job on SmolLM2-135M-Instruct with a real task, and its
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force --estimate
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force
 	$(BIN)/iclmech report runs/real --force
+
+functions: $(VENV)/.installed ## train learners of functions by every recipe, three seeds, and compare them (an hour or two)
+	$(BIN)/python scripts/functions.py runs/functions 0 1 2
 
 test: $(VENV)/.installed ## all tests on the locked TransformerLens
 	$(BIN)/python -m pytest -n 2 --dist loadfile

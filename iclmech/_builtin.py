@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _COMPARISON = "iclmech.experiments.comparison"
 _CONTROLS = f"{_COMPARISON}.controls"
+_FUNCTIONS = "iclmech.functions"
 _MEASURES = f"{_COMPARISON}._measures"
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -28,9 +29,17 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "clamped": "iclmech.dynamics._requests:CLAMPED",
         "phase-diagram": "iclmech.dynamics._requests:PHASE_DIAGRAM",
         "forgetting": "iclmech.dynamics._requests:FORGETTING",
-        "task-diversity": "iclmech.dynamics._requests:TASK_DIVERSITY",
+        "number-of-tasks": "iclmech.dynamics._requests:TASK_DIVERSITY",
         "progress-measures": "iclmech.dynamics._requests:PROGRESS_MEASURES",
         "three-factor": "iclmech.dynamics._requests:THREE_FACTOR",
+        "implicit-weights": f"{_FUNCTIONS}._weights_request:IMPLICIT_WEIGHTS",
+        "probe-weights": f"{_FUNCTIONS}._weights_request:PROBE",
+        "ngram-heads": f"{_FUNCTIONS}._curves_request:NGRAM_HEADS",
+        "out-of-distribution": f"{_FUNCTIONS}._curves_request:OUT_OF_DISTRIBUTION",
+        "regret": f"{_FUNCTIONS}._curves_request:REGRET",
+        "task-diversity": f"{_FUNCTIONS}._curves_request:TASK_DIVERSITY",
+        "compare-updates": f"{_FUNCTIONS}._updates_request:COMPARE_UPDATES",
+        "compare-predictors": f"{_FUNCTIONS}._predictors_request:COMPARE_PREDICTORS",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",

@@ -6,6 +6,7 @@ from iclmech._base import SITES as SITES
 
 from ._activations import Activations as Activations
 from ._capture import capture as capture
+from ._long_rows import LongRows as LongRows, RowPrompts as RowPrompts
 from ._memory import MemoryEstimate as MemoryEstimate, estimate_memory as estimate_memory
 from ._positions import Position as Position
 from ._prefix_queries import PrefixQueries as PrefixQueries, queries_at_prefixes as queries_at_prefixes

@@ -17,13 +17,13 @@ from iclmech.models import ICLModel, Twin
 from iclmech.models._verified import close, verdict
 from iclmech.tasks import PromptSet
 
-from ._capture import describe, setting_name
+from ._capture import describe
 from ._collector import ATTENTION, StateCollector, dims_of, recorded_sites
 from ._hooked_run import hooked_chunks, prefix_layout
 from ._label_scores import LabelScores
 from ._paths import fast_twin, no_fast_path
 from ._prompt_rows import Batch, Setting, plan
-from ._request import Request
+from ._request import Request, setting_name
 from ._run_rows import Chunk, Job, Path, Row
 from ._session import Session
 from ._twin_edits import editable

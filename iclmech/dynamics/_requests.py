@@ -201,7 +201,7 @@ FORGETTING = _experiment(
     "forgetting_figures",
 )
 TASK_DIVERSITY = _experiment(
-    "task-diversity",
+    "number-of-tasks",
     TasksRequest,
     "_task_diversity",
     "How many tasks must be seen before new ones are learned in context?",

@@ -23,7 +23,7 @@ GENERALISED = (0.95, 0.05)
 class TaskDiversity(PhaseDiagram):
     """`data`: accuracy and loss (n_tasks, seed, test_set): train (seen tasks), unseen, memory."""
 
-    kind = "task-diversity"
+    kind = "number-of-tasks"
 
     def judged(self) -> list[Claim]:
         """Whether few tasks are memorised, and many learned to be learned."""

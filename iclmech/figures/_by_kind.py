@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from . import _functions as fn
 from ._accuracy import accuracy_by_setting
 from ._allocation import allocation_by_layer
 from ._calibration import calibration_accuracy, reliability_diagram
@@ -178,3 +179,53 @@ def calibration_figures(result: CalibrationTable) -> Figures:
 def facts_figures(result: FactsComparison) -> Figures:
     """Accuracy by hops and things."""
     return {"accuracy": facts_accuracy(result)}
+
+
+def predictor_figures(result: Any) -> Figures:
+    """The curve, distances, and the layers."""
+    found = {"curve": fn.in_context_curve(result), "difference": fn.prediction_difference(result)}
+    return found | ({"lens": fn.layer_lens(result)} if "lens" in result.data else {})
+
+
+def function_update_figures(result: Any) -> Figures:
+    """Function against mechanism."""
+    return {"updates": fn.function_against_mechanism(result)}
+
+
+def implied_weights_figures(result: Any) -> Figures:
+    """Linearity and whose weights."""
+    return {"weights": fn.implied_weights(result)}
+
+
+def weight_probe_figures(result: Any) -> Figures:
+    """Probes by layer."""
+    return {"probes": fn.probes(result)}
+
+
+def regret_figures(result: Any) -> Figures:
+    """Cumulative regret."""
+    d = result.data
+    return {"regret": fn.curves(d["regret"], d["regret_ci"], "who", title="Regret", unit="nats, cumulative")}
+
+
+def shifted_figures(result: Any) -> Figures:
+    """Error under every change, of the learner and of Bayes."""
+    d = result.data
+    unit = "error (squared / d where real)"
+    return {
+        name: fn.curves(d[of], d[f"{of}_ci"], "change", title=title, unit=unit)
+        for name, of, title in (
+            ("learner", "error", "The learner"),
+            ("bayes", "error_bayes", "The posterior of training"),
+        )
+    }
+
+
+def diversity_figures(result: Any) -> Figures:
+    """Memory or regression."""
+    return {"diversity": fn.task_diversity(result)}
+
+
+def ngram_figures(result: Any) -> Figures:
+    """Heads."""
+    return {"heads": fn.ngram_heads(result)}

@@ -11,9 +11,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from iclmech._base import digest, tensor_digest
+from iclmech.captures import LongRows
+from iclmech.models import ICLModel
 
 from . import _altered
 from ._errors import FunctionError
+from ._vocabulary import long_rows
 
 if TYPE_CHECKING:
     from ._family import Family
@@ -100,6 +103,10 @@ class FunctionPrompts:
         """Where they come from, in plain values."""
         sizes = {"n_prompts": len(self), "n_examples": self.n_examples, "seed": self.seed}
         return {"family": self.family.about, **sizes, "changes": list(self.changes), "hash": self.hash}
+
+    def long_rows(self, model: ICLModel) -> LongRows:
+        """The prompts as a model reads them: `icl.capture(model, prompts)` asks behind every prefix in one pass."""
+        return long_rows(model, self)
 
     # -- out of distribution, and controls ------------------------------------------------------------------------
 

@@ -17,16 +17,27 @@ NAME = "icl-mini"
 
 
 def list_mini_models() -> list[str]:
-    """The names that `mini_model_dir` takes: ``"icl-mini"`` and its snapshots ``"icl-mini@step-N"``, by step."""
-    steps = sorted(int(file.stem.removeprefix("step-")) for file in (DATA / "snapshots").glob("step-*.safetensors"))
-    final = (NAME,) if (DATA / NAME / "model.safetensors").is_file() else ()
-    return [*final, *(f"{NAME}@step-{step}" for step in steps)]
+    """The names that `mini_model_dir` takes: each shipped model, "icl-mini" first, with its snapshots: "icl-mini@step-N"
+    by step, and other seeds of its recipe, "fn-linear@seed-N"."""
+    found = sorted(file.parent.name for file in DATA.glob("*/model.safetensors"))
+    names = sorted(found, key=lambda name: name != NAME)
+    return [one for name in names for one in (name, *(f"{name}@{kind}-{n}" for kind, n in _snapshots(name)))]
+
+
+def _snapshot_folder(name: str) -> Path:
+    return DATA / "snapshots" / (name if name != NAME else "")
+
+
+def _snapshots(name: str) -> list[tuple[str, int]]:
+    """("step", N) by step, then ("seed", N)."""
+    stems = [file.stem.rpartition("-") for file in _snapshot_folder(name).glob("*.safetensors")]
+    return sorted(((kind, int(n)) for kind, _, n in stems), key=lambda one: (one[0] != "step", one[1]))
 
 
 def mini_model_dir(name: str = NAME) -> Path:
-    """A directory in Hugging Face format that holds the shipped model or one of its snapshots.
+    """A directory in Hugging Face format that holds a shipped model or one of its snapshots.
 
-    The model's own directory is package data. A snapshot is package data in half precision without configuration and
+    A model's own directory is package data. A snapshot is package data in half precision without configuration and
     tokenizer, which are the model's; it is completed, as float32, once in the user's temporary directory, under a name
     that carries its checksum.
 
@@ -35,11 +46,12 @@ def mini_model_dir(name: str = NAME) -> Path:
     """
     if name not in list_mini_models():
         raise ModelError(f"model {name!r} is not shipped; expected one of {list_mini_models()}.")
-    if name == NAME:
-        return DATA / NAME
+    base, _, snapshot = name.partition("@")
+    if not snapshot:
+        return DATA / base
     from safetensors.torch import load_file, save_file
 
-    weights = DATA / "snapshots" / f"{name.split('@')[1]}.safetensors"
+    weights = _snapshot_folder(base) / f"{snapshot}.safetensors"
     check = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     target = Path(tempfile.gettempdir()) / f"iclmech-{user}" / f"{weights.stem}-{check}"
@@ -47,7 +59,7 @@ def mini_model_dir(name: str = NAME) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=target.parent))
         for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(DATA / NAME / file, making / file)
+            shutil.copy(DATA / base / file, making / file)
         save_file({n: t.float() for n, t in load_file(weights).items()}, making / "model.safetensors", {"format": "pt"})
         try:
             making.rename(target)

@@ -19,7 +19,7 @@ from ._applying import base_hash
 from ._learner import Learner, Rule, check_step, learning
 from ._losses import cross_entropy
 from ._parameter_layout import ParameterLayout
-from ._samples import Loss, Sample, Source, check_rates, digest_of, loss_name, samples_of
+from ._samples import Loss, Sample, Source, batches_of, check_rates, digest_of, loss_name, samples_of
 from ._side_by_side import SideBySide, alike
 from ._step import Step
 from ._twin_training import PlainRun, PlainWay, plain_twin
@@ -142,6 +142,9 @@ def _twin(
 ) -> Twin | None:
     """The twin to train in place of the model, if nothing forbids it and two steps of both once gave the same."""
     plain = training.plain
+    samples = rows[0].samples
+    if training.batch == "full" and len(batches_of(samples)) < len(samples):
+        return None  # one batch through the model is quicker than a sample at a time through its twin
     twin = plain_twin(model, parameters, max(len(s) for row in rows for s in row.samples)) if plain else None
     if twin is None:
         return None

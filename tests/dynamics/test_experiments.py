@@ -44,13 +44,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         "clamped": dyn.clamped(conditions={"none": (), "match": match()}, seeds=2, steps=6, evaluate=3, losses=3, rows=16),
         "phase-diagram": dyn.phase_diagram(Classes, {"n_classes": [32, 64], "bursty": [0.5, 1.0], "zipf": [0.0]}, seeds=3, steps=2, rows=16),
         "forgetting": dyn.forgetting(Tokens(), {"none": None, "soon": Forget(1, until=("in_weights", 0.0))}, seeds=2, steps=4, evaluate=2, rows=16, after=2),
-        "task-diversity": dyn.tasks((2, 0), seeds=2, steps=2, rows=16),
+        "number-of-tasks": dyn.tasks((2, 0), seeds=2, steps=2, rows=16),
         "progress-measures": dyn.progress_measures(str(saved), ("copy", "match", "previous_token", "composite"), rows=16),
         "three-factor": dyn.three_factor(dim=6, seeds=3, steps=5),
     }  # fmt: skip
 
 
-KINDS = ("train", "clamped", "phase-diagram", "forgetting", "task-diversity", "progress-measures", "three-factor")
+KINDS = ("train", "clamped", "phase-diagram", "forgetting", "number-of-tasks", "progress-measures", "three-factor")
 
 
 @pytest.mark.parametrize("kind", KINDS)
