@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RESULT = "result.nc"
 """The file in a directory that holds a result."""
+FINISHED = ".finished"
+"""The directory in it that holds complete files on their way to their names."""
 
 
 def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) -> Path:
@@ -50,6 +52,8 @@ def read_groups(path: str | Path, what: str) -> Groups:
 
 def _file(path: Path) -> Path:
     if path.is_dir():
+        if (path / FINISHED / RESULT).is_file():
+            return path / FINISHED / RESULT
         inside = [path / RESULT] if (path / RESULT).is_file() else sorted(path.glob("*.nc"))
         if len(inside) != 1:
             raise FileError(f"{path} holds {len(inside)} .nc files and no {RESULT}; name the file.")

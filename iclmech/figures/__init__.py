@@ -12,6 +12,7 @@ from ._by_kind import (
     dual_form_figures as dual_form_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    sweep_figures as sweep_figures,
 )
 from ._circuit_diagram import circuit_diagram as circuit_diagram
 from ._displacement import similarity_by_displacement as similarity_by_displacement
@@ -24,6 +25,7 @@ from ._names import (
     setting_name as setting_name,
     update_name as update_name,
 )
+from ._over_axes import over_axes as over_axes
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible

@@ -11,10 +11,12 @@ from ._circuit_diagram import circuit_diagram
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._heads import head_map
+from ._over_axes import over_axes
 from ._rates import learning_rate_curve
 from ._similarity import similarity_by_layer
 
 if TYPE_CHECKING:
+    from iclmech._base import Result
     from iclmech.experiments import Circuit, Comparison, DualForm, InductionHeads, TrainingHistory
 
 Figures = dict[str, go.Figure]
@@ -48,6 +50,11 @@ def induction_figures(result: InductionHeads) -> Figures:
 def dual_form_figures(result: DualForm) -> Figures:
     """The cosine of the two maps of every head."""
     return {"heads": head_map(result.data["cosine"].sel(source="update"), "cosine")}
+
+
+def sweep_figures(result: Result) -> Figures:
+    """The first measures over every axis that has more than one value."""
+    return over_axes(result)
 
 
 def history_figures(result: TrainingHistory) -> Figures:
