@@ -16,8 +16,6 @@ from ._text import plain, shortened
 from ._theme import DASHES, LABEL_COLOURS, Theme, translucent
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from iclmech._base import Result
 
 _NUMBERS = ("mean", "low", "high")
@@ -65,7 +63,7 @@ def _axes(result: Result) -> list[str]:
     return [str(name).split(", ")[0] for name in result.provenance["axes"]]
 
 
-def _figure(table: pd.DataFrame, measure: str, axis: str, axes: Sequence[str], theme: Theme) -> go.Figure:
+def _figure(table: Any, measure: str, axis: str, axes: Sequence[str], theme: Theme) -> go.Figure:
     others = [a for a in axes if a != axis and table[a].nunique() > 1]
     kept = _usual(table, {*axes, *_BESIDE})
     keys = [str(c) for c in kept.columns if c not in {*axes, *_BESIDE} and kept[c].nunique(dropna=False) > 1]
@@ -95,7 +93,7 @@ def _figure(table: pd.DataFrame, measure: str, axis: str, axes: Sequence[str], t
     return finish(figure, title=title, about=about, theme=theme, legend_rows=len(lines))
 
 
-def _usual(table: pd.DataFrame, beside: set[str]) -> pd.DataFrame:
+def _usual(table: Any, beside: set[str]) -> Any:
     """Where a table has differences of pairs and other models as well: settings and comparisons on the model itself."""
     if "variant" in table and (table["variant"] == "trained").any():
         table = table[table["variant"] == "trained"]
@@ -104,7 +102,7 @@ def _usual(table: pd.DataFrame, beside: set[str]) -> pd.DataFrame:
     return table
 
 
-def _of_line(rows: pd.DataFrame, keys: Sequence[str], line: tuple[str, ...]) -> pd.DataFrame:
+def _of_line(rows: Any, keys: Sequence[str], line: tuple[str, ...]) -> Any:
     for key, value in zip(keys, line, strict=True):
         rows = rows[rows[key].astype(str) == value]
     return rows
@@ -112,7 +110,7 @@ def _of_line(rows: pd.DataFrame, keys: Sequence[str], line: tuple[str, ...]) -> 
 
 def _curve(
     figure: go.Figure,
-    rows: pd.DataFrame,
+    rows: Any,
     axis: str,
     measure: str,
     line: tuple[str, ...],

@@ -94,7 +94,7 @@ def _variable(
         values = variable.set_dims(
             {d: data.sizes[d] if d in variable.dims else len(labels[d]) for d in dims}
         ).transpose(*dims)
-        full[at][np.ix_(*where)] = values.values if dims else variable.values
+        full[(*at, *(np.ix_(*where)))] = values.values if dims else variable.values
     return (*axes, *dims), full
 
 

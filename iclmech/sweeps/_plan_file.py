@@ -50,7 +50,7 @@ def _arguments(plan: Path) -> dict[str, Any]:
     if not plan.is_dir():
         return plan_of_file(plan)
     stands = read_plan(plan)
-    axes = {axis.fields: [at if len(at) > 1 else at[0] for at in axis.values] for axis in stands.axes}
+    axes = {axis.fields: [at if len(axis.fields) > 1 else next(iter(at)) for at in axis.values] for axis in stands.axes}
     return {**stands.fixed, "experiment": stands.experiment, "axes": axes, "out": str(plan)}
 
 
@@ -75,13 +75,13 @@ def status_table(found: Sweep) -> Table:
     from rich.text import Text
 
     rows = found.status()
-    order = rows["state"].map({"failed": 0, "running": 1, "waiting": 2, "done": 3})
+    order = rows["state"].map(["failed", "running", "waiting", "done"].index)
     rows = rows.assign(order=order).sort_values("order", kind="stable").drop(columns="order")
     counts = ", ".join(f"{n} {state}" for state, n in found.counts().items() if n)
     table = Table("cell", "state", "seconds", "error", title=f"{found.plan.experiment} in {found.directory}: {counts}")
-    for row in rows.head(_ROWS).itertuples(index=False):
-        seconds = "" if row.seconds != row.seconds else f"{row.seconds:.1f}"
-        table.add_row(Text(row.cell), row.state, seconds, Text(row.error))
+    for row in rows.head(_ROWS).to_dict("records"):
+        seconds = "" if row["seconds"] != row["seconds"] else f"{row['seconds']:.1f}"
+        table.add_row(Text(row["cell"]), row["state"], seconds, Text(row["error"]))
     if len(rows) > _ROWS:
         table.caption = f"{len(rows) - _ROWS} more cells in .status()"
     return table
@@ -93,10 +93,10 @@ def _show_cost(found: Sweep) -> None:
     from rich.text import Text
 
     rows = found.cost()
-    total = rows["seconds"].sum()
+    total = sum(seconds for seconds in rows["seconds"].tolist() if seconds == seconds)
     table = Table("cell", "state", "about", title=f"{len(rows)} cells of {found.plan.experiment}; nothing is run")
-    for row in rows.itertuples(index=False):
-        table.add_row(Text(row.cell), row.state, Text(row.about))
+    for row in rows.to_dict("records"):
+        table.add_row(Text(row["cell"]), row["state"], Text(row["about"]))
     table.caption = f"About {duration(total)} of one process in all." if total else None
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from iclmech._base import claimed, steps
 
@@ -16,7 +16,6 @@ from ._local import LocalOptions, run_local
 from ._plan import make_plan, write_plan
 from ._sweep import Sweep
 
-Executor = Literal["local", "slurm", "dry-run"]
 EXECUTORS = ("local", "slurm", "dry-run")
 _LOOK, _ASK = 1.0, 10.0
 """Seconds between two looks at the cells, and between two questions to Slurm."""
@@ -26,7 +25,7 @@ def sweep(
     experiment: str,
     axes: Mapping[Any, Any],
     out: str | Path,
-    executor: Executor = "local",
+    executor: str = "local",
     slurm: Mapping[str, Any] | None = None,
     *,
     local: Mapping[str, Any] | None = None,

@@ -6,6 +6,7 @@ Slurm; one that comes near its time limit stops its worker and requeues itself; 
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ class SlurmOptions:
                 f"got slurm={{{unknown[0]!r}: …}}; expected some of {', '.join(known)}. Any other flag of sbatch goes into sbatch={{…}}."
             )
         made = cls(**{**(given or {}), **({"setup": tuple(given["setup"])} if given and "setup" in given else {})})
-        made.minutes, made.gigabytes  # noqa: B018 - both are read before anything is submitted
+        _ = made.minutes, made.gigabytes  # read before anything is submitted
         return made
 
     @property
@@ -105,7 +106,7 @@ def submit(directory: Path, options: SlurmOptions, n_cells: int) -> list[str]:
         SweepError: submitit is missing, there is no Slurm here, or it refuses.
     """
     try:
-        import submitit
+        submitit: Any = importlib.import_module("submitit")
     except ImportError:
         raise SweepError("executor='slurm' needs submitit. Run: pip install 'iclmech[cluster]'") from None
     try:
@@ -133,7 +134,7 @@ def _parameters(options: SlurmOptions) -> dict[str, Any]:
         "qos": options.qos,
         "constraint": options.constraint,
     }
-    more = {f"slurm_{name}": value for name, value in plain.items() if value is not None}
+    more: dict[str, Any] = {f"slurm_{name}": value for name, value in plain.items() if value is not None}
     if options.gpus_per_task:
         more["slurm_gpus_per_task"] = options.gpus_per_task
     return {

@@ -18,7 +18,7 @@ from typing import Any
 from iclmech._base import BusyError, FileError, ICLMechError
 from iclmech.experiments import ExperimentError
 from iclmech.experiments._experiment import RESOLVERS
-from iclmech.experiments._run import run_in
+from iclmech.experiments._run import Run, run_in
 
 from ._cell_state import directory_of, failure, is_done, read_state, write_state
 from ._plan import Cell, Plan, read_plan
@@ -68,19 +68,26 @@ class Worker:
         home = directory_of(self.directory, cell.address)
         if is_done(home) or failure(home):
             return False
-        started = time.monotonic()
         try:
             with run_in(home) as directory:
-                write_state(home, attempts=read_state(home).attempts + 1)
-                needs = [need for need in self.plan.runs.needs if need in RESOLVERS]
-                inputs = {need: self._held_or_made(need, cell) for need in needs}
-                directory.result_of(self.plan.runs, cell.request, inputs)
-                write_state(home, attempts=0, seconds=time.monotonic() - started, error="")
+                if is_done(home) or failure(home):  # by another worker, since we looked
+                    return False
+                self._run(cell, home, directory)
+                return True
         except BusyError:
             return False
-        except Exception as error:  # of a cell: told in its state, and the others go on
-            write_state(home, attempts=0, seconds=time.monotonic() - started, error=self._told(error))
-        return True
+
+    def _run(self, cell: Cell, home: Path, directory: Run) -> None:
+        """Run a cell that is ours; why it fails is told in its state, and the others go on."""
+        started, error = time.monotonic(), ""
+        write_state(home, attempts=read_state(home).attempts + 1)
+        try:
+            needs = [need for need in self.plan.runs.needs if need in RESOLVERS]
+            inputs = {need: self._held_or_made(need, cell) for need in needs}
+            directory.result_of(self.plan.runs, cell.request, inputs)
+        except Exception as failed:
+            error = self._told(failed)
+        write_state(home, attempts=0, seconds=time.monotonic() - started, error=error)
 
     def _held_or_made(self, need: str, cell: Cell) -> Any:
         """A model or a task: the one that we hold, where it has the same name; else it is made, and the other one dropped."""
@@ -125,6 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory-gb", type=float, default=None)
     given = parser.parse_args(arguments)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when torch is imported, later
+        os.environ[name] = str(given.threads)
 
     def stop(number: int, _: Any) -> None:
         raise Stop(number)
@@ -134,9 +143,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.memory_gb:
             bound_memory(given.memory_gb)
-        import torch
-
-        torch.set_num_threads(given.threads)
         Worker(given.directory, given.rank, given.memory_gb).work()
     except Stop:
         return STOPPED
