@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run smollm2 real test test-tl39 check notebooks docs bench browser screenshots lock clean
+.PHONY: help run smollm2 real slurm test test-tl39 check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -41,6 +41,9 @@ real: smollm2 ## the main job on SmolLM2-135M-Instruct with a real task, and its
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force --estimate
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force
 	$(BIN)/iclmech report runs/real --force
+
+slurm: ## a Slurm of one node on this machine, for the tests of sweeps (Debian, Ubuntu)
+	scripts/slurm.sh start .slurm
 
 test: $(VENV)/.installed ## all tests on the locked TransformerLens
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -75,4 +78,5 @@ lock: $(VENV)/.installed $(VENV39)/.installed ## write the lock files anew from 
 	scripts/lock.sh $(VENV39) requirements-tl39.lock
 
 clean: ## remove environments and everything that was built
-	rm -rf $(VENV) $(VENV39) docs/_build docs/executed docs/notebooks/*.ipynb docs/api/generated screenshots .pytest_cache .ruff_cache
+	if [ -d .slurm ]; then scripts/slurm.sh stop .slurm; fi
+	rm -rf .slurm $(VENV) $(VENV39) docs/_build docs/executed docs/notebooks/*.ipynb docs/api/generated screenshots .pytest_cache .ruff_cache
