@@ -46,7 +46,8 @@ def over_axes(result: Result, *, theme: Theme = "light") -> dict[str, go.Figure]
     Returns:
         "<measure>_over_<axis>" → figure; empty while no cell is done.
     """
-    table, axes = result.summary(), _axes(result)
+    table: Any = result.summary()
+    axes = _axes(result)
     if not len(table) or not {"measure", *_NUMBERS} <= set(table.columns):
         return {}
     measures = list(dict.fromkeys(table["measure"]))[:_MEASURES]
