@@ -59,6 +59,9 @@ def test_temporaries_of_the_dead_are_cleared_and_others_stay(tmp_path: Path):
     (tmp_path / theirs.name.replace(".x.", ".y.")).mkdir()
     assert clear_temporaries(tmp_path) == 2
     assert {path.name for path in tmp_path.iterdir()} == {mine.name, elsewhere.name, ".hidden.tmp"}
+    with claimed(tmp_path):
+        assert not elsewhere.exists()
+        assert mine.exists()
 
 
 def stops_half_way(path: Path) -> None:

@@ -36,6 +36,7 @@ from ._result import Formerly as Formerly, Result as Result, load_result as load
 from ._result_file import RESULT as RESULT
 from ._run_directory import (
     CELLS as CELLS,
+    LOCK as LOCK,
     BusyError as BusyError,
     claimed as claimed,
     is_claimed as is_claimed,

@@ -63,7 +63,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 def to_disk(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():  # Windows cannot be asked this
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:

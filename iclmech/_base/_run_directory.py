@@ -47,11 +47,12 @@ def claimed(directory: str | Path) -> Iterator[Path]:
             f"{directory} cannot be written ({error.strerror or error}); choose another directory for the run."
         ) from error
     try:
-        clear_temporaries(directory)
+        clear_temporaries(directory, elsewhere=True)  # nobody else writes here
         publish_rest(directory)
         yield directory
     finally:
-        (directory / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+            (directory / LOCK).unlink(missing_ok=True)
         os.close(handle)
         if made:
             with contextlib.suppress(OSError):  # something was kept in it
@@ -60,25 +61,32 @@ def claimed(directory: str | Path) -> Iterator[Path]:
 
 def _locked(path: Path) -> int:
     """A handle that holds the lock file at `path`, with who we are in it."""
-    import fcntl
-
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(handle):
             os.close(handle)
             raise BusyError(
-                f"{path.parent} is being written by {owner_of(path.parent) or 'another process'}; wait for it, or choose another directory."
-            ) from None
-        except BaseException:
-            os.close(handle)
-            raise
+                f"{path.parent} is being written by {owner_of(path.parent) or 'another process'}; wait for it, or choose "
+                "another directory."
+            )
         if _same_file(handle, path):  # else its last owner removed it in between
             os.truncate(handle, 0)
-            os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+            os.write(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
             return handle
         os.close(handle)
+
+
+def _lock(handle: int, shared: bool = False) -> bool:
+    """Lock a file until its handle is closed; False where another process has it. Always True where there are no such locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _same_file(handle: int, path: Path) -> bool:
@@ -90,19 +98,14 @@ def _same_file(handle: int, path: Path) -> bool:
 
 def is_claimed(directory: Path) -> bool:
     """Whether a living process owns a directory."""
-    import fcntl
-
     try:
         handle = os.open(directory / LOCK, os.O_RDONLY)
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _lock(handle, shared=True)
     finally:
         os.close(handle)
-    return False
 
 
 def owner_of(directory: Path) -> str:

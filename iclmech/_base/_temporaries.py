@@ -30,8 +30,12 @@ def temporary_beside(path: Path) -> Path:
     return path.parent / f".{name}.{_here()}-{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
 
 
-def clear_temporaries(directory: Path) -> int:
-    """Remove what processes of this machine left in a directory when they died; those of living ones and of others stay.
+def clear_temporaries(directory: Path, elsewhere: bool = False) -> int:
+    """Remove what processes of this machine left in a directory when they died; those of living ones stay.
+
+    Args:
+        directory: where.
+        elsewhere: those of other machines as well, whose processes cannot be asked: for a directory that is ours.
 
     Returns:
         How many were removed.
@@ -39,7 +43,7 @@ def clear_temporaries(directory: Path) -> int:
     removed = 0
     for entry in os.scandir(directory) if directory.is_dir() else ():
         found = _PATTERN.match(entry.name)
-        if found is None or found["host"] != _here() or _lives(int(found["pid"])):
+        if found is None or (_lives(int(found["pid"])) if found["host"] == _here() else not elsewhere):
             continue
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)

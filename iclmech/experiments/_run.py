@@ -82,6 +82,7 @@ class Run:
         here = {name: content_hash(inputs[name]) for name in said if said[name] and name in inputs}
         same = found.kind == experiment.name and found.provenance.get("request") == request.record()
         if same and all(said[name] == value for name, value in here.items()):
+            self.tidy()
             return found
         raise FileError(
             f"{self.directory} exists already and holds the result of another run ({found.kind}); it is kept as it is. Choose "
@@ -118,8 +119,13 @@ class Run:
                 CONFIG: lambda path: _write_text(path, config),
             },
         )
-        shutil.rmtree(self.directory / CELLS, ignore_errors=True)
+        self.tidy()
         return result
+
+    def tidy(self) -> None:
+        """Discard the parts of a run whose result stands."""
+        if (self.directory / RESULT).is_file():
+            shutil.rmtree(self.directory / CELLS, ignore_errors=True)
 
 
 def run_key(experiment: Experiment, request: Request, inputs: Mapping[str, Any]) -> str:

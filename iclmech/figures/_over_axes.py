@@ -124,11 +124,12 @@ def _curve(
     name = ", ".join(_named(part) for part in line) or measure_name(measure)
     colour, dash = LABEL_COLOURS[n % len(LABEL_COLOURS)], DASHES[n // len(LABEL_COLOURS) % len(DASHES)]
     rows = rows.drop_duplicates(axis)
-    x = list(rows[axis]) if all(isinstance(v, int | float) for v in rows[axis]) else [plain(str(v)) for v in rows[axis]]
+    numeric = all(isinstance(v, int | float) for v in rows[axis])
+    x = list(rows[axis]) if numeric else [plain(str(v)) for v in rows[axis]]
     bars = {"type": "data", "array": list(rows["high"] - rows["mean"]), "arrayminus": list(rows["mean"] - rows["low"]),
             "color": translucent(colour, 0.6), "thickness": 1.4, "width": 3}  # fmt: skip
     figure.add_scatter(
-        x=x, y=list(rows["mean"]), error_y=bars, mode="lines+markers", name=name, legendgroup=name, showlegend=first,
+        x=x, y=list(rows["mean"]), error_y=bars, mode="lines+markers" if numeric else "markers", name=name, legendgroup=name, showlegend=first,
         line={"color": colour, "width": 2, "dash": dash}, marker={"size": 6, "color": colour},
         hovertemplate=f"{name}<br>{plain(axis)} %{{x}}: %{{y:.3f}}<extra></extra>", **where,
     )  # fmt: skip

@@ -75,7 +75,7 @@ def sweep(
         with steps(f"sweep of {experiment}", len(plan.cells), enabled=progress, done=_finished(found)) as step:
             look = _Look(found, step)
             if executor == "local":
-                _forget_failures(found)
+                forget_failures(found)
                 run_local(directory, here, lambda: _left(found), look)
             else:
                 _on_slurm(found, options, wait, look)
@@ -110,7 +110,7 @@ def _left(found: Sweep) -> int:
     return sum(state_of(home) == "waiting" for home in _homes(found))
 
 
-def _forget_failures(found: Sweep) -> None:
+def forget_failures(found: Sweep) -> None:
     """What failed in an earlier call is tried again."""
     for home in _homes(found):
         state = read_state(home)
@@ -121,7 +121,7 @@ def _forget_failures(found: Sweep) -> None:
 def _on_slurm(found: Sweep, options: _slurm.SlurmOptions, wait: bool, look: _Look) -> None:
     """Submit where no job of ours is left, and wait; where jobs ended without finishing, submit again while that gets on."""
     if not _slurm.alive(found.directory):
-        _forget_failures(found)
+        forget_failures(found)
         if not _left(found):
             return
         _slurm.submit(found.directory, options, _left(found))

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from iclmech._base import BusyError, FileError, ICLMechError
+from iclmech._base import LOCK, BusyError, FileError, ICLMechError
 from iclmech.experiments import ExperimentError
 from iclmech.experiments._experiment import RESOLVERS
 from iclmech.experiments._run import Run, run_in
 
-from ._cell_state import directory_of, failure, is_done, read_state, write_state
+from ._cell_state import directory_of, failure, is_done, read_state, state_of, write_state
 from ._plan import Cell, Plan, read_plan
 
+_PAUSE = 0.2
 STOPPED = 75
 """Exit code where a signal stopped the work and cells are left."""
 
@@ -46,12 +47,13 @@ class Worker:
         self._held: dict[str, tuple[Any, Any]] = {}  # need → (names it was made of, the thing or why there is none)
 
     def work(self) -> int:
-        """Run what is left; go round again while another worker may have left a cell. Returns the number of cells run."""
-        ran, last = 0, -1
-        while ran != last:
-            last = ran
+        """Run cells until each is done, has failed or is another worker's. Returns how many were run."""
+        ran = 0
+        while True:
             ran += sum(self.attempt(cell) for cell in self.order())
-        return ran
+            if not any(state_of(directory_of(self.directory, cell.address)) == "waiting" for cell in self.plan.cells):
+                return ran
+            time.sleep(_PAUSE)
 
     def order(self) -> Iterator[Cell]:
         """Cells, those of one model together, the models in turn from the one of our rank on."""
@@ -66,11 +68,12 @@ class Worker:
     def attempt(self, cell: Cell) -> bool:
         """Run a cell unless it is done, has failed or is another's. True if it was run."""
         home = directory_of(self.directory, cell.address)
-        if is_done(home) or failure(home):
+        if (is_done(home) and not (home / LOCK).exists()) or failure(home):
             return False
         try:
-            with run_in(home) as directory:
+            with run_in(home) as directory:  # which clears what a worker left that was killed
                 if is_done(home) or failure(home):  # by another worker, since we looked
+                    directory.tidy()
                     return False
                 self._run(cell, home, directory)
                 return True

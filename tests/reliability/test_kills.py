@@ -39,8 +39,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
 import counting
 
 CAMPAIGN = bool(os.environ.get("ICLMECH_CAMPAIGN"))
-MOMENTS = 200 if CAMPAIGN else 6
-BUDGETS = 50 if CAMPAIGN else 4
+MOMENTS = 200 if CAMPAIGN else 4
+BUDGETS = 50 if CAMPAIGN else 3
 WRITING = {module.__file__ for module in (_cells, _files, _result_file, _run_directory, _temporaries)}
 TRIO = {"result.nc", "summary.csv", "config.json"}
 
@@ -77,11 +77,14 @@ def work_of(what: str, model: icl.ICLModel) -> Callable[[Path], None]:
 def sweep_here(out: Path) -> None:
     """A sweep of two cells by a worker in this process."""
     from iclmech._base import claimed
+    from iclmech.sweeps import Sweep
     from iclmech.sweeps._plan import make_plan, write_plan
+    from iclmech.sweeps._run_sweep import forget_failures
     from iclmech.sweeps.worker import Worker
 
     with claimed(out):
         write_plan(make_plan("count", {"word": ["a", "b"]}, {"seeds": 3}), out)
+        forget_failures(Sweep(out))
         Worker(out).work()
 
 
@@ -169,12 +172,13 @@ def test_kill_9_at_any_moment(what: str, model: icl.ICLModel, tmp_path: Path):
     work = work_of(what, model)
     counted = tmp_path / "lines"
     log = tmp_path / "whole.log"
-    start = time.monotonic()
     whole = tmp_path / "whole"
     assert (
         finished(forked(lambda: logged(log, lambda: counted.write_text(str(dying_at(-1, lambda: work(whole))))))) == 0
     )
-    seconds, n_lines = time.monotonic() - start, int(counted.read_text())
+    n_lines, start = int(counted.read_text()), time.monotonic()
+    assert finished(forked(lambda: work(tmp_path / "timed"))) == 0
+    seconds = time.monotonic() - start
     parts, expected = Counter(log.read_text().replace(str(whole), "").splitlines()), bits(icl.load(whole))
     assert set(parts.values()) == {1}
     chance = random.Random(0)
