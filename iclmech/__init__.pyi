@@ -61,6 +61,7 @@ from .models import (
     weights_view as weights_view,
 )
 from .report import write_report as write_report
+from .sweeps import Sweep as Sweep, sweep as sweep
 from .tasks import (
     PromptSet as PromptSet,
     Task as Task,

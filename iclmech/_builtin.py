@@ -82,4 +82,5 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "task source": {},
     "paper": {},
+    "directory": {"sweep.json": "iclmech.sweeps:open_sweep"},
 }

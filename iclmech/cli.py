@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, ICLMechError, Result, atomic_write, refuse_overwrite, to_ascii_json
+from iclmech._base import REGISTRIES, ICLMechError, Result, refuse_overwrite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def experiment_command(name: str) -> type:
         return f.name, Annotated[kind, tyro.conf.arg(help=helps.get(f.name, ""))], field(default=default)
 
     more = [
-        ("out", Annotated[Path, tyro.conf.arg(help=f"Directory for {RESULT}, summary.csv and config.json.")], field(default=Path("runs") / name)),
+        ("out", Annotated[Path, tyro.conf.arg(help=f"Directory for {RESULT}, summary.csv and config.json; an interrupted run goes on from what it kept there.")], field(default=Path("runs") / name)),
         ("force", Annotated[bool, tyro.conf.arg(help="Replace a result that stands there.")], field(default=False)),
         ("quiet", Annotated[bool, tyro.conf.arg(help="No progress bar.")], field(default=False)),
     ]  # fmt: skip
@@ -79,10 +79,12 @@ def _run(name: str, command: Any) -> None:
     if getattr(command, "estimate", False):
         return _say(str(experiment.estimated(request)))
     path = refuse_overwrite(command.out / RESULT, command.force)
-    result = experiment.run(request, progress=not command.quiet)
-    result.save(path)
-    _write_text(command.out / "config.json", to_ascii_json(request.record()))
-    _write_text(command.out / "summary.csv", result.summary().to_csv(index=False))
+    try:
+        result = experiment.run(request, progress=not command.quiet, out=command.out, force=command.force)
+    except KeyboardInterrupt as stop:
+        if experiment.keeps:
+            stop.args = (f"stopped; what was finished is in {command.out}, and the same command goes on from it.",)
+        raise
     _show(result)
     _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
 
@@ -107,6 +109,30 @@ class Report:
         target = refuse_overwrite(Path(self.out) if self.out else beside / REPORT, self.force)
         write_report(load(self.result), target)
         _say(f"Report: {target}")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An experiment at every point of a grid, on this machine or on Slurm; called again it goes on."""
+
+    plan: tyro.conf.Positional[Path]
+    """A plan (TOML: experiment, out, executor, [axes], [fixed], [local], [slurm]), or the directory of a sweep."""
+    out: str = ""
+    """Directory of the sweep; by default the plan's."""
+    executor: str = ""
+    """local, slurm or dry-run (only tell the cells and what they would take); by default the plan's, or local."""
+    wait: bool = True
+    """Wait for the jobs on Slurm."""
+    status: bool = False
+    """Only show how far it is; in a terminal, as long as it runs."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def __call__(self) -> None:
+        """Run, or look."""
+        from iclmech.sweeps import run_plan
+
+        run_plan(self.plan, self.out, self.executor, wait=self.wait, status=self.status, progress=not self.quiet)
 
 
 @dataclass(frozen=True)
@@ -184,7 +210,15 @@ class Tasks:
 def commands() -> dict[str, Callable[..., Any]]:
     """Name → command: the experiments in order of registration, then the rest."""
     found: dict[str, Callable[..., Any]] = {name: experiment_command(name) for name in REGISTRIES["experiment"]}
-    return {**found, "report": Report, "train-mini": TrainMini, "models": Models, "get": Get, "tasks": Tasks}
+    return {
+        **found,
+        "report": Report,
+        "sweep": Sweep,
+        "train-mini": TrainMini,
+        "models": Models,
+        "get": Get,
+        "tasks": Tasks,
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -199,8 +233,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (ICLMechError, OSError) as error:
         sys.stderr.write(f"iclmech: {' '.join(str(error).split())}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("iclmech: stopped; nothing was written.\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"iclmech: {stop or 'stopped.'}\n")
         raise SystemExit(130) from None
 
 
@@ -253,11 +287,6 @@ def _print_table(console: Any, frame: pd.DataFrame, title: str) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(f"{value:.3f}" if isinstance(value, float) else str(value)) for value in row))
     console.print(table)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -205,12 +205,15 @@ def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:
     """Open any saved result, by the kind that the file names; with `wanted`, of that class only.
 
     Args:
-        path: a file, or a directory that holds result.nc (or one single .nc file).
+        path: a file, or a directory that holds result.nc (or one single .nc file), or a registered kind of directory.
 
     Raises:
         FileError: no such file, a damaged or foreign one, another class than `wanted`, or a newer schema.
     """
     what = "a saved result" if wanted is Result else f"a saved {wanted.__name__}"
+    for marker in REGISTRIES["directory"] if wanted is Result else ():
+        if (Path(path) / marker).is_file():
+            return REGISTRIES["directory"][marker](path)
     groups = read_groups(path, what)
     attributes = next(iter(groups.values())).attrs
     stored = str(attributes.pop("kind"))

@@ -27,6 +27,7 @@ from ._by_kind import (
     progress_figures as progress_figures,
     selection_figures as selection_figures,
     steering_figures as steering_figures,
+    sweep_figures as sweep_figures,
     task_diversity_figures as task_diversity_figures,
     three_factor_figures as three_factor_figures,
 )
@@ -53,6 +54,7 @@ from ._names import (
     setting_name as setting_name,
     update_name as update_name,
 )
+from ._over_axes import over_axes as over_axes
 from ._patch_map import patch_map as patch_map
 from ._phase_diagram import phase_diagram as phase_diagram
 from ._rates import learning_rate_curve as learning_rate_curve

@@ -20,6 +20,7 @@ from ._head_effects import head_effects
 from ._heads import head_map
 from ._heads_ablated import heads_ablated, two_scores
 from ._momentum import momentum_curve
+from ._over_axes import over_axes
 from ._patch_map import patch_map
 from ._phase_diagram import phase_diagram
 from ._rates import learning_rate_curve
@@ -77,6 +78,11 @@ def induction_figures(result: InductionHeads) -> Figures:
 def dual_form_figures(result: DualForm) -> Figures:
     """The cosine of the two maps of every head."""
     return {"heads": head_map(result.data["cosine"].sel(source="update"), "cosine")}
+
+
+def sweep_figures(result: Result) -> Figures:
+    """The first measures over every axis that has more than one value."""
+    return over_axes(result)
 
 
 def history_figures(result: TrainingHistory) -> Figures:

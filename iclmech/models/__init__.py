@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._identity import model_identity as model_identity
 from ._load import list_models as list_models, load_model as load_model
 from ._model import ICLModel as ICLModel, Selector as Selector
 from ._model_file import get_model_file as get_model_file

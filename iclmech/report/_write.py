@@ -84,7 +84,7 @@ def report_html(result: Result, *, title: str | None = None) -> str:
 
 def page_of(result: Result) -> Page:
     """The page of a result's kind, or the usual one."""
-    target = getattr(result.experiment, "page", "")
+    target = getattr(result.experiment, "page", "") or getattr(type(result), "page", "")
     return resolve(target) if target else USUAL
 
 

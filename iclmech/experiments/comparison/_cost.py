@@ -108,7 +108,7 @@ def estimate(request: CompareRequest, *, model: ICLModel, task: Task, **objects:
 
     Raises as the comparison itself would: what cannot run is refused here, too.
     """
-    from ._measure import Records
+    from ._records import Records
 
     plan = plan_of(request, task, model.name, objects)
     work = work_of(plan)

@@ -8,8 +8,8 @@ import numpy as np
 
 from iclmech.analysis.statistics import two_way_interval
 
-from ._measure import Records, mean_over_draws
 from ._plan import Plan
+from ._records import Records, mean_over_draws
 
 Variables = dict[str, tuple[tuple[str, ...], Any]]
 

@@ -20,9 +20,9 @@ from iclmech.tasks import Task
 from ._control import kind_of
 from ._equal_displacement import RateCells, equal_displacement
 from ._held_out import Draw, Walked, draws_of, evidence, walk
-from ._measure import Records
 from ._plan import CompareError, Plan, rate_at
 from ._rate_rule import Choice, HeldOut, choose, end_of_walk
+from ._records import Records
 
 FIRST, LAST = -12, 0
 """`DEFAULT_GRID` in thirds of a decade."""
