@@ -13,6 +13,8 @@ from ._records import Records, mean_over_draws
 
 Variables = dict[str, tuple[tuple[str, ...], Any]]
 
+MANY = 0.25
+"""Share of draws without a scale from which the note names a layer."""
 OFF = 0.1
 """Relative distance of displacements from which a matched update is told not to match."""
 
@@ -93,12 +95,12 @@ def _matched_note(records: Records, update: str, variant: str, found: list[Any])
     if reached.any():
         said += f"{_short(scales[reached].min())} to {_short(scales[reached].max())} times as large as the update, layer by layer; "
     said += f"‖ΔW‖/‖W‖ {norms[0]:.2g}, of the update {norms[1]:.2g}."
-    for lost, why in (
-        (~reached & (scales == 0), "the random changes below move the states further already"),
-        (~reached & (scales > 0), "no random change moves the states as far"),
-    ):
-        if lost.any():
-            said += f" Left out, since {why}, in layers (share of draws): {_by_layer(lost.mean(axis=0))}."
+    lost = (~reached).mean(axis=0)
+    if lost.any():
+        said += (
+            f" {lost.mean():.0%} of draws and layers are left out, since what was changed below moves the states further already, or no "
+            f"scale moves them as far{_mostly(lost)}."
+        )
     off = [layer for layer, gap in enumerate(_gaps(records, name, update, variant)) if gap > OFF]
     if off:
         said += f" On the queries themselves the displacements differ by more than {OFF:.0%} in layers {', '.join(map(str, off))}."
@@ -109,17 +111,10 @@ def _short(x: float) -> str:
     return f"{x:,.0f}" if x >= 10 else f"{x:.2g}"
 
 
-def _by_layer(shares: np.ndarray) -> str:
-    """Shares that are not 0, layers side by side with the same one together.
-
-    >>> import numpy as np
-    >>> _by_layer(np.array([1, 1, 1, 0, 0.2]))
-    '0–2 (100%), 4 (20%)'
-    """
-    texts = [f"{share:.0%}" if share else "" for share in shares]
-    starts = [i for i, text in enumerate(texts) if text and (i == 0 or texts[i - 1] != text)]
-    runs = [next((j for j in range(i, len(texts)) if texts[j] != texts[i]), len(texts)) - 1 for i in starts]
-    return ", ".join(f"{i}{f'–{j}' if j > i else ''} ({texts[i]})" for i, j in zip(starts, runs, strict=True))
+def _mostly(lost: np.ndarray) -> str:
+    """The layers that a claim may not rest on."""
+    many = [str(layer) for layer in np.flatnonzero(lost > MANY)]
+    return f"; more than {MANY:.0%} of draws in layers {', '.join(many)}" if many else ""
 
 
 def _gaps(records: Records, name: str, update: str, variant: str) -> np.ndarray:
