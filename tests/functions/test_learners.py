@@ -129,3 +129,25 @@ def test_fresh_points_behind_every_prefix_are_prompts_that_end_there() -> None:
 def test_a_family_of_another_size_is_refused() -> None:
     with pytest.raises(fn.FunctionError, match="has 7 tokens"):
         fn.predict(icl.load_model("fn-linear"), fn.LinearRegression(d=3).prompts(2, 4))
+
+
+def test_fn_mixture_is_nearer_to_the_posterior_than_to_ridge_or_a_component() -> None:
+    family = fn.Mixture()
+    prompts, model = family.prompts(256, 12, seed=5), icl.load_model("fn-mixture")
+    posterior = family.posterior(prompts)
+    own = mean_distance(model, prompts, posterior.mean)
+    rivals = [fn.predictors.ridge(prompts, 0.25), *posterior.component_mean.unbind(-1)]
+    assert own < 0.1
+    assert all(mean_distance(model, prompts, rival) > 3 * own for rival in rivals)
+
+
+def test_fn_conjunctions_uses_what_inputs_tell() -> None:
+    family, model = fn.Conjunctions(d=6), icl.load_model("fn-conjunctions")
+    prompts = family.prompts(128, 14, seed=5)
+    answers = fn.predict(model, prompts)
+    full, naive = (float((answers - family.bayes(prompts, use)).abs().mean()) for use in (True, False))
+    assert full < 0.09
+    assert naive > 1.5 * full
+    teaching = fn.TeachingSequences(d=6).prompts(128, 14, seed=5)
+    right = (fn.predict(model, teaching) > 0.5) == (teaching.y > 0.5)
+    assert right[:, 2:].double().mean() > 0.98

@@ -132,4 +132,5 @@ def test_rows_of_one_length_go_through_together_and_teach_the_same() -> None:
     for method in (icl.gradient_descent, icl.layer_causal_gd):
         one, other = (method(model, s, lr=0.01, batch="full", epochs=3) for s in (alike, mixed))
         for name, delta in one.deltas.items():
-            assert (delta - other.deltas[name]).norm() <= 1e-4 * delta.norm()
+            rounding = 1e-7  # all there is of a key bias's gradient
+            assert (delta - other.deltas[name]).norm() <= 1e-4 * delta.norm() + rounding
