@@ -30,6 +30,7 @@ from .experiments import (
     OrderSensitivity as OrderSensitivity,
     Request as Request,
     SelectionComparison as SelectionComparison,
+    TunedContexts as TunedContexts,
     calibration_table as calibration_table,
     compare as compare,
     compare_selections as compare_selections,
@@ -42,6 +43,7 @@ from .experiments import (
     order_sensitivity as order_sensitivity,
     published as published,
     training_history as training_history,
+    tuned_contexts as tuned_contexts,
 )
 from .models import (
     ICLModel as ICLModel,

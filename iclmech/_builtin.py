@@ -15,6 +15,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "selection": "iclmech.experiments._selection_request:SELECTION",
+        "context-tuning": "iclmech.experiments._tuning_request:CONTEXT_TUNING",
         "facts": "iclmech.experiments._facts_request:FACTS",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "published": "iclmech.experiments._published_request:PUBLISHED",

@@ -15,6 +15,7 @@ from ._by_kind import (
     history_figures as history_figures,
     induction_figures as induction_figures,
     selection_figures as selection_figures,
+    tuning_figures as tuning_figures,
 )
 from ._calibration import calibration_accuracy as calibration_accuracy, reliability_diagram as reliability_diagram
 from ._circuit_diagram import circuit_diagram as circuit_diagram
@@ -35,6 +36,7 @@ from ._similarity import similarity_by_layer as similarity_by_layer
 from ._text import plain as plain, visible as visible
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory
+from ._tuning import accuracy_by_radius as accuracy_by_radius
 
 
 def __getattr__(name: str) -> object:

@@ -16,6 +16,7 @@ from ._heads import head_map
 from ._rates import learning_rate_curve
 from ._selection import accuracy_by_tokens, selection_table
 from ._similarity import similarity_by_layer
+from ._tuning import accuracy_by_radius
 
 if TYPE_CHECKING:
     from iclmech.experiments import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         InductionHeads,
         SelectionComparison,
         TrainingHistory,
+        TunedContexts,
     )
 
 Figures = dict[str, go.Figure]
@@ -83,3 +85,8 @@ def calibration_figures(result: CalibrationTable) -> Figures:
 def facts_figures(result: FactsComparison) -> Figures:
     """Accuracy by hops and things."""
     return {"accuracy": facts_accuracy(result)}
+
+
+def tuning_figures(result: TunedContexts) -> Figures:
+    """Accuracy and loss by radius."""
+    return {"radius": accuracy_by_radius(result)}
