@@ -19,7 +19,7 @@ def accuracy_by_radius(result: Any, *, theme: Theme = "light") -> go.Figure:
         theme: "light" or "dark".
     """
     data: xr.Dataset = result.data
-    figure = panels(["Queries", "The demonstrations' own labels"], heights=[240, 160])
+    figure: Any = panels(["Queries", "The demonstrations' own labels"], heights=[240, 160])
     x = data["radius"].values
     for way, colour, symbol, name in (
         ("tuned", LABEL_COLOURS[0], "circle", "refined"),
