@@ -147,7 +147,7 @@ def clamped(
         net=named_net(net), lr=lr, batch=batch, evaluate=evaluate, losses=losses, rows=rows, level=level,
         **({"conditions": tuple(spelled)} if conditions else {}),
     )  # fmt: skip
-    return CLAMPED.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # a Clamped
+    return CLAMPED.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a Clamped
 
 
 def run(
@@ -156,7 +156,7 @@ def run(
     progress: bool,
     world: World | None = None,
     conditions: Conditions | None = None,
-    out: Any = None,
+    kept: Any = None,
 ) -> Clamped:
     """Train as the request says."""
     world = world or world_of(request.world)
@@ -169,8 +169,8 @@ def run(
     if len(clamps) < len(request.conditions):
         raise ExperimentError(f"got conditions {', '.join(request.conditions)}; expected a name of its own for each.")
     plans = [RunPlan(world, seed, mine) for mine in clamps.values() for seed in seeds]
-    schedule = Schedule(request.steps, request.evaluate, request.losses, request.batch, request.rows, out is not None)
-    trained = train_stack(plans, net, lr, schedule, out=out, progress=progress)
+    schedule = Schedule(request.steps, request.evaluate, request.losses, request.batch, request.rows, kept is not None)
+    trained = train_stack(plans, net, lr, schedule, out=kept, progress=progress)
     names = [name for name in clamps for _ in seeds]
     data = history_data(trained, plans, schedule, {"condition": names})
     times = [crossing(data["loss_step"], -curve, -request.level) for curve in data["train_loss"].values]

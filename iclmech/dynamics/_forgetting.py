@@ -156,10 +156,10 @@ def forgetting(
         net=named_net(net), lr=lr, batch=batch, evaluate=evaluate, rows=rows, after=after,
         **({"conditions": spelled} if conditions else {}),
     )  # fmt: skip
-    return FORGETTING.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # a Forgetting
+    return FORGETTING.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a Forgetting
 
 
-def run(request: ForgettingRequest, *, progress: bool, world: World | None = None, out: Any = None) -> Forgetting:
+def run(request: ForgettingRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> Forgetting:
     """Train as the request says."""
     world = world or world_of(request.world)
     conditions = dict(map(_condition, request.conditions))
@@ -172,8 +172,8 @@ def run(request: ForgettingRequest, *, progress: bool, world: World | None = Non
             raise ExperimentError(f"condition {name!r}: got every={forget.every}; expected at least 1 step.")
     net, lr, seeds = net_of(request.net, world.net), request.lr or world.lr, seeds_of(request.seeds)
     plans = [RunPlan(world, seed, (), forget) for forget in conditions.values() for seed in seeds]
-    schedule = Schedule(request.steps, request.evaluate, 0, request.batch, request.rows, out is not None)
-    trained = train_stack(plans, net, lr, schedule, out=out, progress=progress)
+    schedule = Schedule(request.steps, request.evaluate, 0, request.batch, request.rows, kept is not None)
+    trained = train_stack(plans, net, lr, schedule, out=kept, progress=progress)
     names = [name for name in conditions for _ in seeds]
     never = [
         f"{name}, seed {plan.seed}: the condition never came true within {request.steps} steps; its forgetting did not end."

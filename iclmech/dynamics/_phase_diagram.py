@@ -150,20 +150,20 @@ def phase_diagram(
         world=named_world(given, base), seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps,
         net=named_net(net), lr=lr, batch=batch, rows=rows, **({"axes": spelled} if axes else {}),
     )  # fmt: skip
-    return PHASE_DIAGRAM.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # a PhaseDiagram
+    return PHASE_DIAGRAM.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a PhaseDiagram
 
 
 def _plain(values: Sequence[Any]) -> list[Any]:
     return [value.item() if hasattr(value, "item") else value for value in values]
 
 
-def run(request: PhaseRequest, *, progress: bool, world: World | None = None, out: Any = None) -> PhaseDiagram:
+def run(request: PhaseRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> PhaseDiagram:
     """Train as the request says."""
     base = world or world_of(request.world)
     axes = dict(map(_axis, request.axes))
     net, seeds = net_of(request.net, base.net), seeds_of(request.seeds)
     schedule = Schedule(request.steps, 0, 0, request.batch, request.rows, keep=False, attention=False)
-    data, origin = trained_grid(base, axes, seeds, net, request.lr or base.lr, schedule, out, progress)
+    data, origin = trained_grid(base, axes, seeds, net, request.lr or base.lr, schedule, kept, progress)
     return PhaseDiagram(data, provenance=origin)
 
 

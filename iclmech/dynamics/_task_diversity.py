@@ -77,14 +77,14 @@ def tasks(
         n_tasks=tuple(int(n) for n in n_tasks), world=named_world(given, world),
         seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps, net=named_net(net), lr=lr, batch=batch, rows=rows,
     )  # fmt: skip
-    return TASK_DIVERSITY.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # a TaskDiversity
+    return TASK_DIVERSITY.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a TaskDiversity
 
 
-def run(request: TasksRequest, *, progress: bool, world: World | None = None, out: Any = None) -> TaskDiversity:
+def run(request: TasksRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> TaskDiversity:
     """Train as the request says."""
     base = world or world_of(request.world)
     schedule = Schedule(request.steps, 0, 0, request.batch, request.rows, keep=False, attention=False)
     net, seeds = net_of(request.net, base.net), seeds_of(request.seeds)
     axes = {"n_tasks": list(request.n_tasks)}
-    data, origin = trained_grid(base, axes, seeds, net, request.lr or base.lr, schedule, out, progress)
+    data, origin = trained_grid(base, axes, seeds, net, request.lr or base.lr, schedule, kept, progress)
     return TaskDiversity(data, provenance=origin)

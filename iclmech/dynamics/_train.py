@@ -107,7 +107,7 @@ def train(
         world=named_world(given, world), seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps,
         net=named_net(net), lr=lr, batch=batch, evaluate=evaluate, losses=losses, rows=rows,
     )  # fmt: skip
-    return TRAIN.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # a History
+    return TRAIN.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a History
 
 
 def named_world(given: Given, world: World | str) -> str:
@@ -122,13 +122,13 @@ def named_net(net: Net | str | None) -> str | None:
     return None if net is None else net_of(net, Net()).spelled
 
 
-def run(request: TrainRequest, *, progress: bool, world: World | None = None, out: Any = None) -> History:
+def run(request: TrainRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> History:
     """Train as the request says."""
     world = world or world_of(request.world)
     net, lr = net_of(request.net, world.net), request.lr or world.lr
     plans = [RunPlan(world, seed) for seed in seeds_of(request.seeds)]
     schedule = Schedule(request.steps, request.evaluate, request.losses, request.batch, request.rows)
-    trained = train_stack(plans, net, lr, schedule, out=out, progress=progress)
+    trained = train_stack(plans, net, lr, schedule, out=kept, progress=progress)
     history = History(history_data(trained, plans, schedule), provenance=origin_of(plans, net, lr, schedule))
     history.keep(trained.snapshots, world)
     return history

@@ -13,11 +13,11 @@ from iclmech._base import Claim, Result, by_interval, provenance, track
 from iclmech.models import load_model
 
 from ._answers import predict
+from ._asking import asked, put
 from ._curves_request import TASK_DIVERSITY, DiversityRequest
 from ._distance import distance
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, put
 from ._priors import TaskPool
 from .predictors import dmmse, ridge
 

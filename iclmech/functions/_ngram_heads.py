@@ -20,10 +20,10 @@ from iclmech.interventions import replace_pattern
 from iclmech.models import ICLModel
 
 from ._answers import predict
+from ._asking import asked, drawn, origin, put
 from ._curves_request import NGRAM_HEADS, NgramRequest
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, put
 from ._prompts import FunctionPrompts
 
 IN_PLACE = ("none", "ideal", "uniform")

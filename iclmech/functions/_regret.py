@@ -15,10 +15,10 @@ from iclmech._base import Claim, Result, by_interval, track
 from iclmech.models import ICLModel
 
 from ._answers import predict
+from ._asking import asked, drawn, origin, other_seed, put
 from ._curves_request import REGRET, RegretRequest
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, other_seed, put
 from ._prompts import FunctionPrompts
 
 

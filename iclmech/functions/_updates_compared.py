@@ -23,8 +23,8 @@ from iclmech.experiments.comparison._matched_scales import noise_like, scaled, s
 from iclmech.models import ICLModel
 from iclmech.updates import WeightUpdate
 
+from ._asking import asked, interval, origin
 from ._family import Family
-from ._function_request import asked, interval, origin
 from ._one_task import OneTask, implied_weights
 from ._updates_request import COMPARE_UPDATES, FunctionUpdatesRequest
 from ._updates_result import COMPARISONS, FunctionUpdates

@@ -17,9 +17,9 @@ from iclmech.captures import queries_at_prefixes
 from iclmech.models import ICLModel
 
 from ._answers import answers_of
+from ._asking import asked, drawn, origin, put
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, put
 from ._one_task import implied_weights
 from ._prompts import FunctionPrompts
 from ._vocabulary import embedding_table, long_rows

@@ -14,9 +14,9 @@ from iclmech._base import Claim, Result, by_interval, np_rng
 from iclmech.captures import capture
 from iclmech.models import ICLModel
 
+from ._asking import asked, drawn, origin
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin
 from ._prompts import FunctionPrompts
 from ._weights_request import PROBE, ProbeRequest
 from .predictors import averaging_weights, ridge_weights

@@ -11,7 +11,11 @@ import pytest
 import iclmech
 
 ROOT = Path(iclmech.__file__).parent
-MODULES = [p for p in [*sorted(ROOT.glob("analysis/*.py")), ROOT / "calibration.py"] if ">>> " in p.read_text("utf-8")]
+MODULES = [
+    p
+    for p in [*sorted(ROOT.glob("analysis/*.py")), *sorted(ROOT.glob("calibration/*.py"))]
+    if ">>> " in p.read_text("utf-8")
+]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)

@@ -38,7 +38,7 @@ def test_the_steps_that_are_reported_are_those_that_were_counted(
     )
     plan = plan_of(request, small_task(), "m", {})
     said: list[str] = []
-    protocol._compare(tiny_model("gpt2", 2), small_task(), plan, said.append)
+    protocol._compare(tiny_model("gpt2", 2), small_task(), plan, said.append, Cells())
     counted = work_of(plan).steps
     assert len(said) <= counted
     if one:  # else the walk may end early

@@ -7,6 +7,7 @@ from iclmech._base import UpdateError
 from iclmech.models import Twin
 from iclmech.models._verified import verdict
 from iclmech.updates import _twin_training as _plain, gradient_descent, layer_causal_gd
+from iclmech.updates._side_by_side import SideBySide
 from iclmech.updates._twin_training import plain_twin
 
 
@@ -81,7 +82,7 @@ def test_blocks_run_again_or_graphs_kept(family, loss, tiny_model, context, monk
     """Both ways of reading the loss at some of the tokens."""
     model, found = tiny_model(family), []
     for few in (True, False):
-        monkeypatch.setattr(_plain.PlainRun, "few", staticmethod(lambda sample, few=few: few))
+        monkeypatch.setattr(SideBySide, "few", property(lambda self, few=few: few))
         found.append(layer_causal_gd(model, context, lr=[0.1, 0.2], loss=loss, batch="full"))
         assert known_verdict(model, f"batched, few {few}, ids") == ""
     for one, other in zip(*found, strict=True):
@@ -124,7 +125,7 @@ def test_nothing_is_left_behind_after_ctrl_c(fresh_model, context, monkeypatch, 
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_plain, "losses_of", fail)
+    monkeypatch.setattr(SideBySide, "losses", fail)
     with pytest.raises(KeyboardInterrupt):
         layer_causal_gd(model, context, lr=0.1)
     for module in twin.base.modules():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -14,7 +15,6 @@ from iclmech._base import REGISTRIES, Cells, ICLMechError, UpdateError, digest
 from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
-from iclmech.updates import WeightUpdate
 
 from ._control import Trial
 from ._plan import CompareError, Plan
@@ -190,7 +190,7 @@ def fine_tuned(
 ) -> Iterator[tuple[str, Tuned]]:
     """The fine-tuned setting under the update itself and under its controls: (name, one or several of it)."""
 
-    def learn(prompts: Sequence[PromptSet], control: str) -> list[WeightUpdate]:
+    def learn(prompts: Sequence[PromptSet], control: str) -> list[Any]:
         name = f"{update}:{control}"
         made = try_updates(condition, name, update, prompts, lr, lambda: step(name))
         return [weights for weights in made if weights is not None]
@@ -226,25 +226,14 @@ def try_update(condition: Condition, name: str, update: str, prompts: PromptSet,
 
 def try_updates(
     condition: Condition, name: str, update: str, several: Sequence[PromptSet], lr: float, step: Callable[[], None]
-) -> list[WeightUpdate | None]:
+) -> list[Any]:
     """The updates from several prompt sets, side by side where that can be done; None where one diverges."""
-    done = 0
-    if len(several) > 1 and condition.plan.takes_several(update):
+    for _ in several:
         step()
-        done = 1
-        try:
-            made = condition.plan.update(update, condition.model, list(several), lr)
-            for _ in several[1:]:
-                step()
-            return made
-        except UpdateError:
-            pass  # one of them; which one is seen below
-    found = []
-    for number, prompts in enumerate(several):
-        if number >= done:
-            step()
-        found.append(try_update(condition, name, update, prompts, lr))
-    return found
+    if len(several) > 1 and condition.plan.takes_several(update):
+        with contextlib.suppress(UpdateError):  # one of them; which one is seen below
+            return condition.plan.update(update, condition.model, list(several), lr)
+    return [try_update(condition, name, update, prompts, lr) for prompts in several]
 
 
 def record_setting(condition: Condition, name: str, lr: int | None, draws: Sequence[Activations]) -> None:
