@@ -152,5 +152,5 @@ def test_notebooks_are_stripped_and_sized_by_one_variable(path: Path):
     assert re.match(r"\d\d_", path.name)
 
 
-def test_there_are_six_notebooks_in_order():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 7)]
+def test_there_are_seven_notebooks_in_order():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 8)]
