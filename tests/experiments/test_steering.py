@@ -11,7 +11,9 @@ import torch
 import iclmech as icl
 from iclmech import vectors
 from iclmech.experiments import ExperimentError, Steering, command_of
+from iclmech.experiments.steering._dataset import LEADS, SteeringNumbers, dataset_of
 from iclmech.experiments.steering._training_prompts import training_prompts
+from iclmech.experiments.steering._trials import Grid, SeedNumbers
 
 SMALL = {"k": 6, "n_queries": 12, "seeds": 2, "n_fit": 8, "n_held_out": 4, "n_random": 2, "n_permutations": 2}
 
@@ -146,3 +148,21 @@ def test_what_makes_no_sense_is_refused(model):
     ):
         with pytest.raises(ExperimentError, match=text):
             icl.steer(model, "mini/sentiment", **wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_lead_that_is_the_same_in_every_query_has_an_interval_and_a_verdict():
+    layers, found = Grid((0,), (1.0,), 1.0), SteeringNumbers((0, 1, 2))
+    for _ in found.seeds:
+        one = SeedNumbers()
+        for setting, control in {side for sides in LEADS.values() for side in sides}:
+            right = float((setting, control) in (("icl", "none"), ("vector", "none"), ("vector", "own")))
+            for measure in ("accuracy", "log_prob"):
+                one.values[measure, setting, control] = np.full((20, 1, 1), right)
+            one.n_answers[setting, control] = np.ones((1, 1))
+        found.add(one, 0, 1.0, {"accuracy": [1.0], "log_prob": [0.0]}, np.ones(1))
+    data = dataset_of(found, layers, 0.95)
+    result = Steering(data, provenance={"title": "task vector", "usual_strength": 1.0})
+    verdicts = {claim.claim: claim.verdict for claim in result.judged()}
+    assert verdicts["the model learns in context"] == "holds"
+    assert verdicts["a task vector stands in for the context"] == "holds"
+    assert verdicts["the query's own state at that layer carries the answer"] == "holds"

@@ -125,7 +125,9 @@ def _enter_leads(data: xr.Dataset, numbers: SteeringNumbers, grid: Grid, level: 
     rows = []
     for sides in LEADS.values():
         a, b = (numbers.at_choice("accuracy", *side, grid) for side in sides)
-        found = two_way_interval(paired_difference(a, b), level=level, limits=(-1.0, 1.0))  # type: ignore[arg-type]  # there
+        difference = paired_difference(a, b)  # type: ignore[arg-type]  # both are there
+        whole = bool(np.isin(difference[~np.isnan(difference)], (-1.0, 0.0, 1.0)).all())
+        found = two_way_interval(difference, level=level, limits=(-1.0, 1.0), binary="difference" if whole else None)
         rows.append([float(x) for x in (found.mean, found.low, found.high, found.p, found.claims)])
     table = np.array(rows)
     data["lead"] = (("contrast",), table[:, 0])
