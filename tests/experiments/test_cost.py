@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import iclmech as icl
+from iclmech._base import Cells
 from iclmech.experiments import CompareRequest, ExperimentError
 from iclmech.experiments.comparison import _protocol as protocol
 from iclmech.experiments.comparison._cost import Estimate, work_of
