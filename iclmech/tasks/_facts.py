@@ -53,9 +53,9 @@ def build_facts(model: Any, n_episodes: int = 8, things: int = 2, hops: int = 1,
         >>> letters = PieceTokenizer(lambda text: list(text.encode()), bos=256, read=chr)
         >>> prompts = build_facts(letters, n_episodes=1, things=1, hops=2)
         >>> print(bytes(prompts.sequence(0)[1:]).decode())
-        noah is in the church
-        the cup is with noah
-        the cup is in the
+        jonas is in the castle
+        the hat is with jonas
+        the hat is in the
     """
     people = things * (hops - 1)
     if min(n_episodes, things, hops) < 1 or things > len(THINGS) or people > len(PEOPLE):
