@@ -91,8 +91,11 @@ def run_facts(request: FactsRequest, *, progress: bool, model: ICLModel) -> Fact
     for hops, things in track(cells, "facts", enabled=progress):
         prompts = build_facts(model, request.n_episodes, things, hops, request.seed)
         hashes.append(prompts.hash)
+        named = _share_of_place(prompts)
         others = prompts.with_contexts([*prompts.contexts[1:], prompts.contexts[0]], control="facts of another set")
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in ("accuracy", "gold_nll", "above_others")}
+        columns: dict[str, list[np.ndarray]] = {
+            name: [] for name in ("accuracy", "gold_nll", "above_others", "above_named")
+        }
         for w, way in enumerate(ways):
             learn = None
             if way.startswith("ft:"):
@@ -100,7 +103,7 @@ def run_facts(request: FactsRequest, *, progress: bool, model: ICLModel) -> Fact
                 rates[w, request.hops.index(hops), request.things.index(things)] = rate
             right, nll = _asked(model, prompts, way, learn)
             wrong = np.full_like(right, np.nan) if way == "zs" else _asked(model, others, way, learn)[0]
-            for name, column in zip(columns, (right, nll, right - wrong), strict=True):
+            for name, column in zip(columns, (right, nll, right - wrong, right - named), strict=True):
                 columns[name].append(column)
         for name, found in columns.items():
             values.setdefault(name, {})[hops, things] = np.stack(found, axis=-1)  # [episode, query, way]
@@ -147,6 +150,12 @@ def _asked(
     return np.stack(right), np.stack(losses)
 
 
+def _share_of_place(prompts: PromptSet) -> np.ndarray:
+    """How often the place of any of a set's things, drawn at random, is that of the thing asked for, [episode, query]."""
+    labels = [[q.label for q in prompts.queries if q.context == c] for c in range(len(prompts.contexts))]
+    return np.asarray([[own.count(label) / len(own) for label in own] for own in labels])
+
+
 def _add(data: xr.Dataset, values: dict[str, dict[tuple[int, int], np.ndarray]], request: FactsRequest) -> None:
     """Estimates by way, hops and things: sets of facts are the draws, and their questions are averaged first."""
     means = {
@@ -155,7 +164,13 @@ def _add(data: xr.Dataset, values: dict[str, dict[tuple[int, int], np.ndarray]],
         )
         for name, cells in values.items()
     }  # [episode, 1, way, hops, things]
-    limits = {"accuracy": (0.0, 1.0), "gold_nll": (0.0, np.inf), "above_others": (-1.0, 1.0), "below_icl": (-1.0, 1.0)}
+    limits = {
+        "accuracy": (0.0, 1.0),
+        "gold_nll": (0.0, np.inf),
+        "above_others": (-1.0, 1.0),
+        "above_named": (-1.0, 1.0),
+        "below_icl": (-1.0, 1.0),
+    }
     means["below_icl"] = means["accuracy"][:, :, [1]] - means["accuracy"]
     for name, value in means.items():
         add_estimate(data, name, ("way", "hops", "things"), value, request.level, limits=limits[name], kind="nested")

@@ -14,7 +14,8 @@ class FactsComparison(Result):
         data: an `xarray.Dataset` by (way, hops, things); ways are zs, icl and ft:<update>. `m_ci` (…, bound) is Student's interval over
             sets of facts. accuracy: share of right places among four; gold_nll: nats, of the distribution over the places; below_icl:
             how much less often it is right than ICL, paired; above_others: to the same way with the facts of another set (nothing to learn but
-            the form), NaN for zs. rate (way, hops, things): the learning rate, chosen on other sets.
+            the form), NaN for zs; above_named: to naming the place of any thing of the set, which takes no inference and is always right
+            where there is one thing. rate (way, hops, things): the learning rate, chosen on other sets.
     """
 
     kind = "facts"
@@ -25,22 +26,20 @@ class FactsComparison(Result):
         level = float(self.provenance["request"]["level"])
         cells = [{"hops": int(h), "things": int(t)} for h in d["hops"].values for t in d["things"].values]
         ways = [str(w) for w in d["way"].values if str(w) != "zs"]
-        learnt, against = [], []
+        learnt, inferred, against = [], [], []
         for at in cells:
             where = f"{at['hops']} hop{'s' * (at['hops'] > 1)}, {at['things'] - 1} distracting thing{'s' * (at['things'] != 2)}"
             for way in ways:
+                named = {"way": way, **at}
                 learnt.append(
-                    Lead(
-                        f"{_named(way)} teaches its facts ({where})",
-                        "above_others",
-                        {"way": way, **at},
-                        "facts of another set",
-                    )
+                    Lead(f"{_named(way)} teaches its facts ({where})", "above_others", named, "facts of another set")
                 )
+                text = f"{_named(way)} finds the place of the thing that is asked for ({where})"
+                inferred.append(Lead(text, "above_named", named, "any place of the set"))
                 if way != "icl":
                     text = f"facts in context are answered better than by {_named(way)} ({where})"
                     against.append(Lead(text, "below_icl", {"way": way, **at}, _named(way)))
-        return [claim for family in (learnt, against) for claim in judge_leads(d, family, level)]
+        return [claim for family in (learnt, inferred, against) for claim in judge_leads(d, family, level)]
 
     def answer(self) -> list[str]:
         """Accuracy of every way for each number of hops and things, and what is shown."""

@@ -72,9 +72,17 @@ def test_cells_are_plain_passes(result: icl.FactsComparison) -> None:
     assert lost == pytest.approx(np.mean(right["icl"]) - np.mean(right["ft:gd"]))
 
 
+def test_naming_any_place_of_a_set_is_no_inference(result: icl.FactsComparison) -> None:
+    prompts = build_facts(icl.load_model("icl-mini"), 3, 2, 1, 0)
+    pairs = [prompts.labels[2 * c : 2 * c + 2] for c in range(3)]
+    expected = np.mean([1.0 if a == b else 0.5 for a, b in pairs])
+    cell = result.data.sel(way="icl", hops=1, things=2)
+    assert float(cell["accuracy"] - cell["above_named"]) == pytest.approx(expected)
+
+
 def test_claims_and_file(result: icl.FactsComparison, tmp_path: Path) -> None:
     claims = result.claims()
-    assert len(claims) == 3
+    assert len(claims) == 5
     assert "1 hop, 1 distracting thing)" in claims["claim"][0]
     again = icl.load(result.save(tmp_path / "facts.nc"))
     assert again.claims().equals(claims)
