@@ -100,7 +100,7 @@ def test_every_registered_target_is_there():
     for name in REGISTRIES["experiment"]:
         experiment = REGISTRIES["experiment"][name]
         for target in (experiment.protocol, experiment.result, experiment.figures, experiment.page):
-            assert not target or resolve(target) is not None
+            assert not isinstance(target, str) or not target or resolve(target) is not None
     for name in REGISTRIES["measure"]:
         record = REGISTRIES["measure"][name]
         assert all(callable(resolve(f)) for f in (record.function, record.along) if isinstance(f, str))

@@ -81,7 +81,7 @@ class Lines:
 def duration(seconds: float) -> str:
     """Seconds in words.
 
-    >>> duration(42.4), duration(100), duration(5000)
+    >>> duration(42.4), duration(100.0), duration(5000.0)
     ('42 s', '1 min 40 s', '1 h 23 min')
     """
     whole = round(seconds)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from iclmech._base import np_rng
 
+from ._bootstrap import percentile_interval
 from ._states import AnalysisError
 
 
@@ -41,6 +42,18 @@ def unit_means(
     counts = np.stack([np.bincount(row, minlength=size) for row in drawn])[:, unit].astype(float)
     means = counts @ array.reshape(len(unit), -1) / counts.sum(axis=1, keepdims=True)
     return means.reshape(n_boot, *array.shape[1:])
+
+
+def unit_interval(
+    values: ArrayLike, units: ArrayLike, level: float = 0.95
+) -> tuple[Float[np.ndarray, "*rest"], Float[np.ndarray, "*rest"]]:
+    """(low, high) of the mean over queries: the central `level` of `unit_means(values, units)`.
+
+    >>> low, high = unit_interval([2.0, 2.0, 2.0], [0, 0, 1])
+    >>> float(low), float(high)
+    (2.0, 2.0)
+    """
+    return percentile_interval(unit_means(values, units), level)
 
 
 def unit_halves(units: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

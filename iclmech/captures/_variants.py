@@ -124,8 +124,8 @@ def capture_variants(
     data = {name: value.unflatten(0, shape) for name, value in states.data.items()}
     dims = {name: ("query", "variant", *dims_of(name)[1:]) for name in data}
     meta = {**describe(model, prompts, request), "variants": n, "dims": dims}
-    found = (of.unflatten(0, shape) for of in (scores.labels, scores.targets, scores.ranks, scores.tops))
-    own, targets, ranks, tops = found
+    parts = (of.unflatten(0, shape) for of in (scores.labels, scores.targets, scores.ranks, scores.tops))
+    own, targets, ranks, tops = parts
     return VariantActivations(own, targets, ranks, tops, data, setting_name(model, setting), request.layers, meta)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iclmech._base import Claim, Verdict
-from iclmech.experiments import ExperimentError, Given, seeds_of
+from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._clamps import Clamp, checked_clamps
 from ._history import StackHistory, interval
@@ -143,7 +143,7 @@ def clamped(
     if own:
         given.inputs["conditions"] = own
     request = ClampedRequest(
-        world=named_world(given, world), seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps,
+        world=named_world(given, world), seeds=seeds_asked(seeds), steps=steps,
         net=named_net(net), lr=lr, batch=batch, evaluate=evaluate, losses=losses, rows=rows, level=level,
         **({"conditions": tuple(spelled)} if conditions else {}),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iclmech._base import Claim, Verdict
-from iclmech.experiments import ExperimentError, Given, seeds_of
+from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._feed import Forget, forget_of
 from ._history import StackHistory
@@ -152,7 +152,7 @@ def forgetting(
     own = {name: forget_of(f) for name, f in (conditions or {}).items()}
     spelled = tuple(name if f is None else f"{name}={f.spelled.replace(',', ';')}" for name, f in own.items())
     request = ForgettingRequest(
-        world=named_world(given, world), seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps,
+        world=named_world(given, world), seeds=seeds_asked(seeds), steps=steps,
         net=named_net(net), lr=lr, batch=batch, evaluate=evaluate, rows=rows, after=after,
         **({"conditions": spelled} if conditions else {}),
     )  # fmt: skip

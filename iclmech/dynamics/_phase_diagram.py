@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from iclmech._base import Claim, Result, Verdict, by_interval
-from iclmech.experiments import ExperimentError, Given, seeds_of
+from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._history import interval
 from ._history_data import origin_of
@@ -147,7 +147,7 @@ def phase_diagram(
     base = with_knobs(world_class(world)() if isinstance(world, type) else world_of(world), knobs)
     spelled = tuple(f"{name}={'/'.join(repr(v) for v in _plain(values))}" for name, values in (axes or {}).items())
     request = PhaseRequest(
-        world=named_world(given, base), seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps,
+        world=named_world(given, base), seeds=seeds_asked(seeds), steps=steps,
         net=named_net(net), lr=lr, batch=batch, rows=rows, **({"axes": spelled} if axes else {}),
     )  # fmt: skip
     return PHASE_DIAGRAM.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a PhaseDiagram

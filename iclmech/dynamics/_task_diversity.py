@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from iclmech._base import Claim, Verdict
-from iclmech.experiments import Given, seeds_of
+from iclmech.experiments import Given, seeds_asked, seeds_of
 
 from ._net_shape import Net, net_of
 from ._phase_diagram import PhaseDiagram, trained_grid
@@ -75,7 +75,7 @@ def tasks(
     given = Given()
     request = TasksRequest(
         n_tasks=tuple(int(n) for n in n_tasks), world=named_world(given, world),
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps, net=named_net(net), lr=lr, batch=batch, rows=rows,
+        seeds=seeds_asked(seeds), steps=steps, net=named_net(net), lr=lr, batch=batch, rows=rows,
     )  # fmt: skip
     return TASK_DIVERSITY.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a TaskDiversity
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from iclmech._base import Claim, Result, Verdict, np_rng, provenance
-from iclmech.experiments import ExperimentError, seeds_of
+from iclmech.experiments import ExperimentError, seeds_asked, seeds_of
 
 from ._history import interval
 from ._requests import THREE_FACTOR, ThreeFactorRequest
@@ -127,7 +127,7 @@ def three_factor(
     4
     """
     given = tuple(clamp) if not isinstance(clamp, str) else (clamp,)
-    request = ThreeFactorRequest(dim, given, seeds if isinstance(seeds, int) else seeds_of(seeds), steps, lr, scale)
+    request = ThreeFactorRequest(dim, given, seeds_asked(seeds), steps, lr, scale)
     return THREE_FACTOR.run(request, progress=progress)  # type: ignore[return-value]  # a ThreeFactor
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from iclmech._base import Claim, Verdict
-from iclmech.experiments import Given, seeds_of
+from iclmech.experiments import Given, seeds_asked, seeds_of
 
 from ._history import StackHistory, interval
 from ._history_data import history_data, origin_of
@@ -104,7 +104,7 @@ def train(
     """
     given = Given()
     request = TrainRequest(
-        world=named_world(given, world), seeds=seeds if isinstance(seeds, int) else seeds_of(seeds), steps=steps,
+        world=named_world(given, world), seeds=seeds_asked(seeds), steps=steps,
         net=named_net(net), lr=lr, batch=batch, evaluate=evaluate, losses=losses, rows=rows,
     )  # fmt: skip
     return TRAIN.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a History

@@ -27,6 +27,7 @@ from ._request import (
     ExperimentError as ExperimentError,
     ModelTaskRequest as ModelTaskRequest,
     Request as Request,
+    seeds_asked as seeds_asked,
     seeds_of as seeds_of,
 )
 from ._selection import compare_selections as compare_selections

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from iclmech._base import Claim, Result, by_interval, provenance
 from iclmech.analysis import circuit, metrics
-from iclmech.analysis.statistics import unit_means
+from iclmech.analysis.statistics import unit_interval
 from iclmech.captures import capture
 from iclmech.interventions import Intervention, scale_edges
 from iclmech.models import ICLModel
@@ -56,8 +56,7 @@ class Allocation(Result):
         return claims
 
     def _paired(self, claim: str, difference: np.ndarray, control: str) -> Claim:
-        means = unit_means(difference, self.data["demonstrations"].values)
-        low, high = (float(v) for v in np.nanquantile(means, [0.025, 0.975]))
+        low, high = map(float, unit_interval(difference, self.data["demonstrations"].values))
         rule = "mean difference, paired by query; its 95 % interval (bootstrap over demonstration sets) lies above zero"
         verdict = by_interval(low, high) if low != high else "not shown"
         return Claim(claim, float(np.nanmean(difference)), low, high, control, rule, verdict)
@@ -152,14 +151,12 @@ def _steering(
 def _dataset(
     templates: list[str], found: list[tuple[Tensor, dict[str, Tensor]]], units: np.ndarray, request: AllocationRequest
 ) -> xr.Dataset:
-    ends = [(1 - request.level) / 2, (1 + request.level) / 2]
     mass = torch.stack([one for one, _ in found])  # [template, query, layer, head, role]
     share = circuit.context_share(mass).nanmean(dim=-1).double()  # [template, query, layer]
     right = torch.stack([torch.stack([one[name] for name in STEERING]) for _, one in found]).double()
 
     def interval(values: Tensor, axis: int) -> np.ndarray:
-        means = unit_means(np.moveaxis(values.numpy(), axis, 0), units)
-        return np.moveaxis(np.nanquantile(means, ends, axis=0), 0, -1)
+        return np.stack(unit_interval(np.moveaxis(values.numpy(), axis, 0), units, request.level), axis=-1)
 
     data = xr.Dataset(
         {

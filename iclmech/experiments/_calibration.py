@@ -29,7 +29,7 @@ from ._calibration_request import CALIBRATION, CalibrationRequest
 from ._calibration_result import CalibrationTable
 from ._estimates import add_estimate
 from ._experiment import Given
-from ._request import ExperimentError, seeds_of
+from ._request import ExperimentError, seeds_asked, seeds_of
 
 METHODS = ("none", "cc", "dc", "bc", "affine")
 SETTINGS: tuple[Setting, ...] = ("zs", "icl")
@@ -81,7 +81,7 @@ def calibration_table(
         task=given.name("task", task, by="name"),
         k=k,
         n_queries=n_queries,
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         methods=tuple(methods),
         n_train=n_train,
         members=members,

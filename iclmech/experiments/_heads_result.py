@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from iclmech._base import Claim, Result, by_interval
-from iclmech.analysis.statistics import unit_means
+from iclmech.analysis.statistics import unit_interval
 
 RANKINGS = ("function_vector", "induction", "random_function_vector", "random_induction")
 TITLES = {
@@ -39,7 +39,7 @@ class HeadsThatMatter(Result):
             difference = (
                 (self.data["right"].sel(ranking=more) - self.data["right"].sel(ranking=less)).mean("share").values
             )
-            low, high = (float(v) for v in np.nanquantile(unit_means(difference, units), [0.025, 0.975]))
+            low, high = map(float, unit_interval(difference, units))
             rule = "accuracy without the one minus accuracy without the other, mean over the shares; its 95 % interval lies above zero"
             verdict = by_interval(low, high) if (low, high) != (0, 0) else "not shown"
             claims.append(Claim(claim, float(np.nanmean(difference)), low, high, TITLES[more], rule, verdict))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iclmech._base import provenance, track
 from iclmech.analysis import metrics
-from iclmech.analysis.statistics import unit_means
+from iclmech.analysis.statistics import unit_interval
 from iclmech.captures import Row, capture, iter_run
 from iclmech.interventions import EditSite
 from iclmech.models import ICLModel
@@ -160,12 +160,13 @@ def _dataset(
     units: np.ndarray,
 ) -> xr.Dataset:
     right = np.stack([found[name] for name in RANKINGS])  # [ranking, share, query]
-    ends = [(1 - request.level) / 2, (1 + request.level) / 2]
-    low_high = np.nanquantile(unit_means(np.moveaxis(right, -1, 0), units), ends, axis=0)
     data = xr.Dataset({name + "_score": (("layer", "head"), score.double().numpy()) for name, score in scores.items()})
     data["right"] = (("ranking", "share", "query"), right)
     data["accuracy"] = data["right"].mean("query")
-    data["accuracy_ci"] = (("ranking", "share", "bound"), np.moveaxis(low_high, 0, -1))
+    data["accuracy_ci"] = (
+        ("ranking", "share", "bound"),
+        np.stack(unit_interval(np.moveaxis(right, -1, 0), units, request.level), axis=-1),
+    )
     data["copying_loss"] = (("ranking", "share"), np.stack([copied[name] for name in RANKINGS]))
     data["right_intact"], data["copying_loss_intact"] = (("query",), intact[0]), intact[1]
     data["demonstrations"] = (("query",), units)

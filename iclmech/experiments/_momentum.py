@@ -9,7 +9,7 @@ import xarray as xr
 
 from iclmech._base import Claim, Result, by_interval, provenance, track
 from iclmech.analysis import metrics
-from iclmech.analysis.statistics import unit_means
+from iclmech.analysis.statistics import unit_interval
 from iclmech.captures import capture
 from iclmech.interventions import momentum_attention as with_momentum
 from iclmech.models import ICLModel
@@ -41,7 +41,7 @@ class Momentum(Result):
             ("Momentum answers better than the same weights on shuffled values", "shuffled_values", "shuffled values"),
         ):
             difference = (by_query.sel(attention="momentum") - by_query.sel(attention=other)).values
-            low, high = (float(v) for v in np.quantile(unit_means(difference, units), [0.025, 0.975]))
+            low, high = map(float, unit_interval(difference, units))
             rule = "difference in nats of the right answer's log-probability per token, paired by query; its interval lies above zero"
             claims.append(Claim(claim, float(difference.mean()), low, high, control, rule, by_interval(low, high)))
         return claims
@@ -127,12 +127,11 @@ def _dataset(
     runs: list[tuple[np.ndarray, np.ndarray]],
     units: np.ndarray,
 ) -> xr.Dataset:
-    ends = [(1 - request.level) / 2, (1 + request.level) / 2]
     data = xr.Dataset({"training_score": (("tried", "eta"), curve), "chosen_eta": (("tried",), best)})
     for name, values in zip(("score", "accuracy"), (np.stack(v) for v in zip(*runs, strict=True)), strict=True):
         data[f"{name}_by_query"] = (("attention", "query"), values)
         data[name] = (("attention",), values.mean(axis=1))
-        data[f"{name}_ci"] = (("attention", "bound"), np.quantile(unit_means(values.T, units), ends, axis=0).T)
+        data[f"{name}_ci"] = (("attention", "bound"), np.stack(unit_interval(values.T, units, request.level), axis=-1))
     data["demonstrations"] = (("query",), units)
     return data.assign_coords(
         tried=list(ATTENTION[1:]), attention=list(ATTENTION), eta=list(request.etas), bound=["low", "high"]

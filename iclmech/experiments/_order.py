@@ -22,7 +22,7 @@ from iclmech.tasks import PromptSet, Task, build_prompts
 from ._experiment import Given
 from ._order_answer import answer_of, claims_of
 from ._order_request import ORDER, OrderRequest
-from ._request import ExperimentError, seeds_of
+from ._request import ExperimentError, seeds_asked, seeds_of
 from .comparison._plan import rates_of, spell_rates, updates_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def order_sensitivity(
         k=k,
         n_queries=n_queries,
         n_orders=n_orders,
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         updates=given.named("updates", updates, "update"),
         lr=spell_rates(lr),
         loss=loss,

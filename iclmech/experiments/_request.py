@@ -209,3 +209,8 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
             f"got seeds={seeds!r}; expected a number of seeds (at least 1) or a list of different ones."
         )
     return found
+
+
+def seeds_asked(seeds: int | Sequence[int]) -> int | tuple[int, ...]:
+    """As a request holds them: a number as it is, of a list each one; raises as `seeds_of`."""
+    return seeds if isinstance(seeds, int) else seeds_of(seeds)

@@ -30,7 +30,7 @@ from iclmech.tasks import PromptSet, Task, build_prompts
 from ._adapted_number import add_adapted
 from ._estimates import add_estimate
 from ._experiment import Given
-from ._request import ExperimentError, seeds_of
+from ._request import ExperimentError, seeds_asked, seeds_of
 from ._selection_request import SELECTION, SelectionRequest
 from ._selection_result import SelectionComparison
 
@@ -102,7 +102,7 @@ def compare_selections(
         task=given.name("task", task, by="name"),
         k=k,
         n_queries=n_queries,
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         annotations=tuple(annotations),
         retrievals=tuple(retrievals),
         candidates=candidates,

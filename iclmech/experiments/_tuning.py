@@ -16,7 +16,7 @@ from iclmech.tasks import PromptSet, Task, build_prompts
 
 from ._estimates import Lead, add_estimate, judge_leads
 from ._experiment import Given
-from ._request import ExperimentError, seeds_of
+from ._request import ExperimentError, seeds_asked, seeds_of
 from ._tuning_request import CONTEXT_TUNING, TuningRequest
 
 WAYS = ("tuned", "random")
@@ -112,7 +112,7 @@ def tuned_contexts(
         task=given.name("task", task, by="name"),
         k=k,
         n_queries=n_queries,
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         radii=tuple(float(r) for r in radii),
         steps=steps,
         lr=lr,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ._curves import MARGIN, Curve, draw_curves, level_line, style
-from ._frame import finish, panels
+from ._curves import Curve, draw_curves, finish_named, level_line, style
+from ._frame import panels
 from ._text import plain
 from ._theme import GREY, Theme
 
@@ -50,8 +50,7 @@ def clamp_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
     figure.update_xaxes(title="training step", range=[0, float(data["step"].values[-1])], row=2, col=1)
     runs = len(which) // max(1, len(conditions))
     about = f"Thick: median of {runs} runs; thin, and dots: each. A run that never got there has no dot."
-    finish(figure, title="What learning waits for", about=about, theme=theme, legend_rows=0)
-    return figure.update_layout(margin={"r": MARGIN, "l": 130})
+    return finish_named(figure, title="What learning waits for", about=about, theme=theme, left=130)
 
 
 def progress_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
@@ -70,8 +69,7 @@ def progress_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
     figure.update_yaxes(title="cross-entropy (nats)", range=[0, top])
     figure.update_xaxes(title="training step")
     about = f"Thick: median of {loss.sizes['run']} runs; thin: each. A curve that does not fall shows no progress."
-    finish(figure, title="How far each part has come, the rest given", about=about, theme=theme, legend_rows=0)
-    return figure.update_layout(margin={"r": MARGIN})
+    return finish_named(figure, title="How far each part has come, the rest given", about=about, theme=theme)
 
 
 def forgetting_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
@@ -97,8 +95,7 @@ def forgetting_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
     about = (
         f"Thick: median of {len(which) // max(1, len(conditions))} runs; thin: each. Grey: a run's forgetting ended."
     )
-    finish(figure, title="Forgetting, and what it leaves", about=about, theme=theme, legend_rows=0)
-    return figure.update_layout(margin={"r": MARGIN})
+    return finish_named(figure, title="Forgetting, and what it leaves", about=about, theme=theme)
 
 
 def factor_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
@@ -121,5 +118,4 @@ def factor_curves(result: Any, *, theme: Theme = "light") -> go.Figure:
     figure.update_yaxes(title="loss / first loss, none given", range=[0, 1.2])
     figure.update_xaxes(title="step of gradient descent")
     about = f"Thick: median of {loss.sizes['seed']} seeds; thin: each."
-    finish(figure, title="Three factors learned together", about=about, theme=theme, legend_rows=0)
-    return figure.update_layout(margin={"r": MARGIN})
+    return finish_named(figure, title="Three factors learned together", about=about, theme=theme)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from ._frame import finish
 from ._text import lines, plain
-from ._theme import DASHES, GREY, LABEL_COLOURS, translucent
+from ._theme import DASHES, GREY, LABEL_COLOURS, Theme, translucent
 
-MARGIN = 118
+_MARGIN = 118
 """Pixels on the right for the names."""
 _GAP = 0.075  # of the axis, between two names
 
@@ -97,3 +98,16 @@ def level_line(figure: go.Figure, y: float, text: str, row: int = 1) -> None:
         text=plain(text), x=1, xref=f"x{axis} domain", xanchor="right", y=y, yref=f"y{axis}", yanchor="bottom", showarrow=False,
         font={"size": 10, "color": GREY}, xshift=-3,
     )  # fmt: skip
+
+
+def finish_named(
+    figure: go.Figure, *, title: str, about: str, theme: Theme = "light", left: int | None = None
+) -> go.Figure:
+    """Give a figure whose curves bear their names its title and theme, and room for the names in place of a legend.
+
+    Args:
+        title, about, theme: as in `finish`.
+        left: pixels on the left, where what stands there is long.
+    """
+    finish(figure, title=title, about=about, theme=theme, legend_rows=0)
+    return figure.update_layout(margin={"r": _MARGIN, **({} if left is None else {"l": left})})

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ._curves import MARGIN, Curve, draw_curves, level_line, style
-from ._frame import finish, panels
+from ._curves import Curve, draw_curves, finish_named, level_line, style
+from ._frame import panels
 from ._text import plain
 from ._theme import GREY, Theme, translucent
 
@@ -48,8 +48,7 @@ def formation(history: Any, *, theme: Theme = "light") -> go.Figure:
     figure.update_xaxes(title="training step", range=[0, float(data["step"].values[-1])], row=last, col=1)
     runs = data.sizes["run"]
     about = f"Thick: median of {runs} runs; thin: each. Dotted: guessing, and even attention. Below: half-rise of each curve, a dot a run."
-    finish(figure, title="How in-context learning formed", about=about, theme=theme, legend_rows=0)
-    return figure.update_layout(margin={"r": MARGIN, "l": 118})
+    return finish_named(figure, title="How in-context learning formed", about=about, theme=theme, left=118)
 
 
 def accuracy_curves(figure: go.Figure, data: Any, row: int = 1) -> None:

@@ -11,7 +11,7 @@ from iclmech._base import provenance
 from iclmech.analysis.statistics import clustered_bootstrap
 from iclmech.experiments._experiment import Given
 from iclmech.experiments._labelled import add_interval
-from iclmech.experiments._request import seeds_of
+from iclmech.experiments._request import seeds_asked
 from iclmech.models import ICLModel, list_models, load_model
 
 from ._family import Family
@@ -29,8 +29,8 @@ def asked(request: type[FunctionRequest], model: Any, family: Any, **values: Any
     if isinstance(family, Family):
         given.inputs["family"] = family
         family = family_name(family)
-    if isinstance(values.get("seeds"), Sequence):
-        values["seeds"] = seeds_of(values["seeds"])
+    if "seeds" in values:
+        values["seeds"] = seeds_asked(values["seeds"])
     return request(model=given.name("model", model, by="name"), family=family, **values), given.inputs
 
 

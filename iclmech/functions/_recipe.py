@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from iclmech._base import TaskError
-from iclmech.training import GPT2Config
+from iclmech.training import GPT2Config, recipe_table, tuples
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -69,17 +67,9 @@ def recipe_of(recipe: str | Path | FunctionRecipe) -> FunctionRecipe:
     """
     if isinstance(recipe, FunctionRecipe):
         return recipe
-    path = Path(recipe)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{recipe}.toml"
-    if not path.is_file():
-        raise TaskError(
-            f"recipe {str(recipe)!r} not found; expected one of {list_recipes()} or a path of a .toml file."
-        )
-    table: dict[str, Any] = tomllib.loads(path.read_text())
+    path, table = recipe_table(recipe, RECIPES)
     try:
         net = GPT2Config(**table.pop("net", {}))
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
-        return FunctionRecipe(**{"name": path.stem, **values}, net=net)
+        return FunctionRecipe(**{"name": path.stem, **tuples(table)}, net=net)
     except TypeError as error:
         raise TaskError(f"recipe {path.name}: {error}; see the fields of iclmech.functions.FunctionRecipe.") from error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from iclmech._base import Result
 
 from ._escape import shown
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Table(NamedTuple):
@@ -46,10 +49,14 @@ def name_of(result: Result, key: str) -> str:
 def usual_tables(result: Result) -> list[Table]:
     """The claims, then the summary."""
     frames = {"Claims": result.claims(), "Summary": result.summary()}
+    return tables_of({title: frame for title, frame in frames.items() if len(frame)})
+
+
+def tables_of(frames: Mapping[str, DataFrame]) -> list[Table]:
+    """Frames under their captions, cell by cell as visible text."""
     return [
         Table(title, [str(c) for c in frame.columns], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
         for title, frame in frames.items()
-        if len(frame)
     ]
 
 

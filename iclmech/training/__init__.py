@@ -17,7 +17,13 @@ from ._optimizers import (
     build_optimizers as build_optimizers,
     clip_gradients as clip_gradients,
 )
-from ._recipe import Phase as Phase, Recipe as Recipe, load_recipe as load_recipe
+from ._recipe import (
+    Phase as Phase,
+    Recipe as Recipe,
+    load_recipe as load_recipe,
+    recipe_table as recipe_table,
+    tuples as tuples,
+)
 from ._token_loss import TokenBatch as TokenBatch, token_loss as token_loss
 from ._trainer import (
     Loss as Loss,

@@ -72,9 +72,24 @@ class Recipe:
         return MixtureConfig(phase.repeat, phase.recall, dataclasses.replace(self.world, easy=phase.easy))
 
 
-def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+def tuples(table: dict[str, Any]) -> dict[str, Any]:
     """Lists as tuples, as frozen dataclasses hold them."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+
+
+def recipe_table(recipe: str | Path, directory: Path) -> tuple[Path, dict[str, Any]]:
+    """The file of a recipe, by its name in a directory or by its path, and what stands in it.
+
+    Raises:
+        TaskError: no such recipe.
+    """
+    path = Path(recipe)
+    if path.suffix != ".toml":
+        path = directory / f"{recipe}.toml"
+    if not path.is_file():
+        known = sorted(file.stem for file in directory.glob("*.toml"))
+        raise TaskError(f"recipe {str(recipe)!r} not found; expected one of {known} or a path of a .toml file.")
+    return path, tomllib.loads(path.read_text())
 
 
 def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
@@ -85,17 +100,11 @@ def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     """
     if isinstance(recipe, Recipe):
         return recipe
-    path = Path(recipe)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{recipe}.toml"
-    if not path.is_file():
-        known = sorted(file.stem for file in RECIPES.glob("*.toml"))
-        raise TaskError(f"recipe {str(recipe)!r} not found; expected one of {known} or a path of a .toml file.")
-    table: dict[str, Any] = tomllib.loads(path.read_text())
+    path, table = recipe_table(recipe, RECIPES)
     try:
         parts = {
-            "net": NetConfig(**_tuples(table.pop("net", {}))),
-            "world": WorldConfig(**_tuples(table.pop("world", {}))),
+            "net": NetConfig(**tuples(table.pop("net", {}))),
+            "world": WorldConfig(**tuples(table.pop("world", {}))),
             "loss": LossWeights(**table.pop("loss", {})),
             "phases": tuple(Phase(**phase) for phase in table.pop("phases")),
         }

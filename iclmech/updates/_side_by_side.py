@@ -58,10 +58,15 @@ class SideBySide:
             cross_entropy([target for row in targets for target in row]),
         )
 
+    @staticmethod
+    def reads_few(counted: int, tokens: int) -> bool:
+        """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
+        return 2 * counted <= tokens
+
     @property
     def few(self) -> bool:
-        """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
-        return 2 * self.at.shape[-1] <= self.inputs.shape[1]
+        """`reads_few` of these rows."""
+        return self.reads_few(self.at.shape[-1], self.inputs.shape[1])
 
     def numbers(self, rows: int, layers: int) -> Int[Tensor, "row layer counted"]:
         """Which of the terms each readout belongs to."""

@@ -148,7 +148,7 @@ def _twin(
     twin = plain_twin(model, parameters, max(len(s) for row in rows for s in row.samples)) if plain else None
     if twin is None:
         return None
-    for way, some in _by_way(model, rows, plain).items():
+    for way, some in _by_way(rows, plain).items():
         if verdict(twin, way, partial(_try_twin, model, twin, some, parameters, training, step)):
             return None
     return twin
@@ -174,13 +174,13 @@ def _probe(sample: Sample) -> Sample:
     return sample if sample.loss is None else replace(sample, loss=cross_entropy([0] * len(sample.positions)))
 
 
-def _by_way(model: ICLModel, rows: list[Row], plain: PlainWay | None) -> dict[str, list[Row]]:
+def _by_way(rows: list[Row], plain: PlainWay | None) -> dict[str, list[Row]]:
     """Rows of few samples by the way that they take through the twin; each way is tried once."""
     found: dict[str, list[Row]] = {}
     first = rows[0]
     for row in rows:
         for sample in row.samples:
-            few = SideBySide.of(model, [sample]).few
+            few = SideBySide.reads_few(len(sample.positions), len(sample))
             way = f"{plain}, few {few}, {'embeddings' if sample.embedded else 'ids'}"
             found.setdefault(way, [Row([], row.lr)])[0].samples.append(sample)
     other = next((row for row in rows if row.samples is not first.samples and _together([first, row])), None)

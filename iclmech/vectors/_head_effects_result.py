@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from iclmech._base import Claim, ICLMechError, Result, by_interval
-from iclmech.analysis.statistics import unit_halves, unit_means
+from iclmech.analysis.statistics import percentile_interval, unit_halves, unit_interval, unit_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +116,8 @@ class HeadEffects(Result):
         self, level: float = LEVEL, n_boot: int = 1000, seed: int = 0
     ) -> tuple[Float[Tensor, "layer head"], Float[Tensor, "layer head"]]:
         """Low and high end of every head's mean effect: a bootstrap over demonstration sets, or over queries of a single one."""
-        ends = np.quantile(self._resampled(n_boot, seed), [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return torch.tensor(ends[0]), torch.tensor(ends[1])
+        low, high = percentile_interval(self._resampled(n_boot, seed), level)
+        return torch.tensor(low), torch.tensor(high)
 
     def membership(self, n: int | None = None, n_boot: int = 1000, seed: int = 0) -> Float[Tensor, "layer head"]:
         """How often each head is among the top n when the prompts are drawn anew: a share, out of bootstrap replicates."""
@@ -197,12 +197,13 @@ class HeadEffects(Result):
         if first.any() and second.any():
             best = self._ranked(self._per_query[first].mean(axis=0))[: self.n]
             values = self._per_query[second].reshape(int(second.sum()), -1)[:, best].sum(axis=1)
-            measured, (low, high) = values.mean(), np.quantile(unit_means(values, units[second]), [0.025, 0.975])
+            measured = float(values.mean())
+            low, high = map(float, unit_interval(values, units[second]))
         rule = (
             f"the summed effects of the top {self.n} heads, chosen on half of the prompts, lie above zero on the others"
         )
         claim = "Some heads carry what the demonstrations teach"
-        return Claim(claim, float(measured), float(low), float(high), "no effect", rule, by_interval(low, high))
+        return Claim(claim, measured, low, high, "no effect", rule, by_interval(low, high))
 
     def __repr__(self) -> str:
         best = ", ".join(f"L{layer}H{head} {float(self.aie[layer, head]):+.3f}" for layer, head in self.top()[:3])

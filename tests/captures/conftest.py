@@ -8,20 +8,10 @@ from typing import Any
 import pytest
 import reference
 import torch
+from short_texts import TEXTS
 
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
-
-TEXTS = [
-    "fine",
-    "dull film",
-    "it is what it is",
-    "great acting, poor story",
-    "a",
-    "never starts",
-    "moves you",
-    "the film",
-]
 
 
 def make_task(words: list[str], n_test: int = 7) -> Task:

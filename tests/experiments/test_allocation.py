@@ -5,22 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from short_texts import TEXTS
 
 import iclmech as icl
 from iclmech.experiments import Allocation
 from iclmech.experiments._allocation import _steering
 from iclmech.tasks import Task
-
-TEXTS = [
-    "fine",
-    "dull film",
-    "it is what it is",
-    "great acting, poor story",
-    "a",
-    "never starts",
-    "moves you",
-    "the film",
-]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from short_texts import TEXTS
 
 import iclmech as icl
 from iclmech._base import provenance
@@ -15,17 +16,6 @@ from iclmech.captures import capture
 from iclmech.experiments import ExperimentError, HeadsThatMatter
 from iclmech.experiments._ablated_heads import ablation, mean_outputs, of_same_layers, ranked
 from iclmech.tasks import Task, build_prompts
-
-TEXTS = [
-    "fine",
-    "dull film",
-    "it is what it is",
-    "great acting, poor story",
-    "a",
-    "never starts",
-    "moves you",
-    "the film",
-]
 
 
 @pytest.fixture(scope="module")

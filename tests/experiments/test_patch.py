@@ -5,21 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from short_texts import TEXTS
 
 import iclmech as icl
 from iclmech.experiments import ExperimentError, command_of
 from iclmech.tasks import Task, build_prompts
-
-TEXTS = [
-    "fine",
-    "dull film",
-    "it is what it is",
-    "great acting, poor story",
-    "a",
-    "never starts",
-    "moves you",
-    "the film",
-]
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from short_texts import TEXTS
 
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
-
-TEXTS = [
-    "fine",
-    "dull film",
-    "it is what it is",
-    "great acting, poor story",
-    "a",
-    "never starts",
-    "moves you",
-    "the film",
-]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._experiment import Given
-from .._request import seeds_of
+from .._request import seeds_asked
 from ._plan import Reference, Window
 from ._request import BYPASSES, CIRCUIT, EDGES, CircuitRequest
 from ._result import Circuit
@@ -78,7 +78,7 @@ def inference_circuit(
         k=k,
         n_queries=n_queries,
         n_contexts=n_contexts,
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         edges=(edges,) if isinstance(edges, str) else tuple(edges),
         windows=tuple(tuple(window) for window in windows) if windows is not None else None,  # type: ignore[misc]  # pairs
         n_held_out=n_held_out,

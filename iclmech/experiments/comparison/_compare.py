@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._experiment import Given
-from .._request import seeds_of
+from .._request import seeds_asked
 from ._experiment import COMPARE
 from ._plan import CompareError, spell_rates
 from ._request import CompareRequest
@@ -116,7 +116,7 @@ def compare(
         k=k,
         n_queries=n_queries,
         updates=given.named("updates", updates, "update"),
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         lr=_plain_rates(lr),
         keep_queries=keep_queries,
         metrics=given.named("metrics", metrics or (), "measure"),

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iclmech._base import provenance, track
-from iclmech.analysis.statistics import unit_means
+from iclmech.analysis.statistics import unit_interval
 from iclmech.captures import VariantActivations, capture_variants
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
@@ -105,9 +105,8 @@ def _dataset(
     data = data.assign_coords(setting=["source", "into"]).squeeze([d for d in ("site", "role") if data.sizes[d] == 1])
     by_query = data["regained_by_query"]
     data["regained"] = by_query.mean("query")
-    ends_of = [(1 - request.level) / 2, (1 + request.level) / 2]
-    low_high = np.quantile(unit_means(by_query.values, units), ends_of, axis=0)
-    data["regained_ci"] = ((*by_query.dims[1:], "bound"), np.moveaxis(low_high, 0, -1))
+    bounds = unit_interval(by_query.values, units, request.level)
+    data["regained_ci"] = ((*by_query.dims[1:], "bound"), np.stack(bounds, axis=-1))
     way = data["log_odds"].mean("query")
     data["share"] = data["regained"] / float(way.sel(setting="source") - way.sel(setting="into"))
     return data.assign_coords(bound=["low", "high"])

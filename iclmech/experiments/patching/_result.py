@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from iclmech._base import Claim, Result, by_interval
-from iclmech.analysis.statistics import unit_halves, unit_means
+from iclmech.analysis.statistics import unit_halves, unit_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ class Patch(Result):
             ("other_query", f"what {name} brings belongs to the query", "the state of another query"),
         ):
             difference = (at.sel(control="none") - at.sel(control=control)).values
-            low, high = (float(v) for v in np.quantile(unit_means(difference, units[rows]), [0.025, 0.975]))
+            low, high = map(float, unit_interval(difference, units[rows]))
             rule = f"the place is chosen on half of the queries; on the others it regains more than {what}, by the interval"
             mean_difference = float(difference.mean())
             claims.append(Claim(claim, mean_difference, low, high, what, rule, by_interval(low, high)))

@@ -14,7 +14,7 @@ from iclmech.tasks import PromptSet, Task, build_prompts, list_tasks, load_task
 from iclmech.vectors import Vector
 
 from .._experiment import Given
-from .._request import seeds_of
+from .._request import seeds_asked, seeds_of
 from ._dataset import SteeringNumbers, dataset_of
 from ._methods import METHODS, heads_of, layers_of, method_of, strengths_of, usual_strength
 from ._request import STEER, SteerRequest
@@ -70,7 +70,7 @@ def steer(
         method=method,
         k=k,
         n_queries=n_queries,
-        seeds=seeds if isinstance(seeds, int) else seeds_of(seeds),
+        seeds=seeds_asked(seeds),
         strengths=tuple(float(s) for s in strengths),
         layers=tuple(int(n) for n in layers),
         wrong_task=given.name("wrong_task", wrong_task, by="name"),

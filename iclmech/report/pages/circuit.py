@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._page import Caption, Page, Table, cell, name_of
+from .._page import Caption, Page, Table, name_of, tables_of
 
 if TYPE_CHECKING:
     from iclmech.experiments import Circuit
@@ -31,11 +31,9 @@ def _captions(result: Circuit) -> dict[str, Caption]:
 
 
 def _tables(result: Circuit) -> list[Table]:
-    frames = {"Which steps hold": result.verdict(), "Settings and cuts": result.summary(), "Layers": result.layers()}
-    return [
-        Table(title, [str(c) for c in frame.columns], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
-        for title, frame in frames.items()
-    ]
+    return tables_of(
+        {"Which steps hold": result.verdict(), "Settings and cuts": result.summary(), "Layers": result.layers()}
+    )
 
 
 PAGE = Page(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._page import Caption, Page, Table, cell, name_of
+from .._page import Caption, Page, Table, name_of, tables_of
 
 if TYPE_CHECKING:
     from iclmech.experiments import Steering
@@ -32,11 +32,7 @@ def _captions(result: Steering) -> dict[str, Caption]:
 
 
 def _tables(result: Steering) -> list[Table]:
-    frames = {"Claims": result.claims(), **result.tables()}
-    return [
-        Table(title, [str(c) for c in frame.columns], [[cell(v) for v in row] for row in frame.itertuples(index=False)])
-        for title, frame in frames.items()
-    ]
+    return tables_of({"Claims": result.claims(), **result.tables()})
 
 
 PAGE = Page(
