@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import FileError
 from ._files import atomic_write
+from ._tensor_file import understanding
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +32,7 @@ def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) 
             }
             mode = "a" if number else "w"
             dataset.to_netcdf(temporary, mode=mode, group=name or None, engine="h5netcdf", encoding=packed)
+        seal(temporary)
     return path
 
 
@@ -41,11 +43,37 @@ def read_groups(path: str | Path, what: str) -> Groups:
         FileError: no such file, a damaged one, or a foreign one.
     """
     path = _file(Path(path))
+    if not sealed(path):
+        raise FileError(
+            f"{path} is damaged: its checksum is that of another content. Take another copy, or run it again."
+        )
     groups = _read(path, what)
     stored = str(next(iter(groups.values())).attrs.get("kind", ""))
     if not stored.startswith("iclmech "):
-        raise FileError(f"{path} is a netCDF file, but not {what} (kind: {stored or None!r}).")
+        raise FileError(f"{path} is a netCDF file, but not {what} (kind: {stored[:60] or None!r}).")
     return groups
+
+
+_SEAL = b"\niclmech xxh3_128 "
+"""What stands behind a file, followed by its checksum in hex; readers of HDF5 go by the length in its header."""
+
+
+def seal(path: Path) -> None:
+    """Append the checksum of a file to it."""
+    from xxhash import xxh3_128
+
+    check = xxh3_128(path.read_bytes()).hexdigest()
+    with path.open("ab") as file:
+        file.write(_SEAL + check.encode())
+
+
+def sealed(path: Path) -> bool:
+    """Whether a file is as it was sealed; files of earlier versions are not, and pass."""
+    from xxhash import xxh3_128
+
+    data = path.read_bytes()
+    body, mark, check = data[: -32 - len(_SEAL)], data[-32 - len(_SEAL) : -32], data[-32:]
+    return mark != _SEAL or check.decode("latin-1") == xxh3_128(body).hexdigest()
 
 
 def _file(path: Path) -> Path:
@@ -64,7 +92,7 @@ def _read(path: Path, what: str) -> Groups:
     import h5netcdf
     import xarray as xr
 
-    try:
+    with understanding(path, what):
         with h5netcdf.File(path, "r") as file:
             names = list(file.groups) or [""]
             names.sort(key=lambda name: "kind" not in (file.groups[name] if name else file).attrs)
@@ -72,12 +100,4 @@ def _read(path: Path, what: str) -> Groups:
         for name in names:
             with xr.open_dataset(path, group=name or None, engine="h5netcdf") as opened:
                 groups[name] = opened.load()
-    except Exception as error:  # whatever a damaged file makes the libraries raise
-        raise FileError(
-            f"{path} cannot be read as {what} ({_line(error)}); the file is damaged or of another kind."
-        ) from error
     return groups
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

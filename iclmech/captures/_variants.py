@@ -109,19 +109,21 @@ def capture_variants(
     recorded = tuple(dict.fromkeys((*recorded_sites(request.names), "resid_post")))
     wanted = tuple(dict.fromkeys((*request.layers, last)))
     batches = plan(prompts, setting, request.places, match_positions)
-    for batch in track(batches, f"capturing {n} variants, {setting}", enabled=progress):
-        asked = (("resid_post",), (last,)) if batch.answers else (recorded, wanted)
-        slots = _expanded(batch, n)
-        for chunk in run.chunks(batch, *asked):
-            states.add(chunk, slots)
-            labels.add(chunk, slots)
+    with model.reading():
+        for batch in track(batches, f"capturing {n} variants, {setting}", enabled=progress):
+            asked = (("resid_post",), (last,)) if batch.answers else (recorded, wanted)
+            slots = _expanded(batch, n)
+            for chunk in run.chunks(batch, *asked):
+                states.add(chunk, slots)
+                labels.add(chunk, slots)
+        name = setting_name(model, setting)
     scores = labels.finish()
     shape = (len(prompts.queries), n)
     data = {name: value.unflatten(0, shape) for name, value in states.data.items()}
     dims = {name: ("query", "variant", *dims_of(name)[1:]) for name in data}
     meta = {**describe(model, prompts, request), "variants": n, "dims": dims}
     parts = (scores.labels.unflatten(0, shape), scores.targets.unflatten(0, shape), scores.ranks.unflatten(0, shape))
-    return VariantActivations(*parts, data, setting_name(model, setting), request.layers, meta)
+    return VariantActivations(*parts, data, name, request.layers, meta)
 
 
 def _expanded(batch: Batch, n: int) -> Batch:

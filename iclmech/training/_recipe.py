@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iclmech._base import TaskError
+from iclmech._base import ICLMechError, TaskError, brief, typed
 from iclmech.mini import LossWeights, MixtureConfig, WorldConfig
 
 from ._network import NetConfig
@@ -72,11 +72,6 @@ class Recipe:
         return MixtureConfig(phase.repeat, phase.recall, dataclasses.replace(self.world, easy=phase.easy))
 
 
-def _tuples(table: dict[str, Any]) -> dict[str, Any]:
-    """Lists as tuples, as frozen dataclasses hold them."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-
-
 def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     """Read a recipe: ``"full"``, ``"quick"``, a path of a TOML file, or a `Recipe` (returned as it is).
 
@@ -91,14 +86,45 @@ def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     if not path.is_file():
         known = sorted(file.stem for file in RECIPES.glob("*.toml"))
         raise TaskError(f"recipe {str(recipe)!r} not found; expected one of {known} or a path of a .toml file.")
-    table: dict[str, Any] = tomllib.loads(path.read_text())
     try:
+        table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         parts = {
-            "net": NetConfig(**_tuples(table.pop("net", {}))),
-            "world": WorldConfig(**_tuples(table.pop("world", {}))),
-            "loss": LossWeights(**table.pop("loss", {})),
-            "phases": tuple(Phase(**phase) for phase in table.pop("phases")),
+            "net": typed(NetConfig, table.pop("net", {})),
+            "world": typed(WorldConfig, table.pop("world", {})),
+            "loss": typed(LossWeights, table.pop("loss", {})),
+            "phases": tuple(typed(Phase, phase) for phase in table.pop("phases")),
         }
-        return Recipe(**table, **parts)
-    except (TypeError, KeyError) as error:
-        raise TaskError(f"recipe {path.name}: {error}; see the fields of iclmech.experiments.mini.Recipe.") from error
+        made = typed(Recipe, table, **parts)
+        _check(made)
+    except (TypeError, KeyError, ValueError, RecursionError, ICLMechError) as error:
+        raise TaskError(f"recipe {path.name}: {brief(error)}; see the fields of iclmech.training.Recipe.") from error
+    return made
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise `ValueError`, or the net's own error, for numbers that no run can have."""
+    net = recipe.net
+    sizes = (
+        net.n_layers,
+        net.d_model,
+        net.n_heads,
+        net.n_ctx,
+        recipe.short_length,
+        recipe.check_every,
+        recipe.dense_every,
+    )
+    if min(sizes) < 1 or min(net.mlp_widths, default=0) < 0 or max(net.n_layers, net.d_model, net.n_ctx) > 2**20:
+        raise ValueError("sizes and lengths are whole numbers from 1")
+    net.check()
+    if not recipe.phases or any(p.steps < 1 or p.length < 2 or p.tokens < p.length for p in recipe.phases):
+        raise ValueError(
+            "a recipe has phases, of at least one step, of sequences of 2 tokens or more, one to a batch at least"
+        )
+    shares = [recipe.text_sample, recipe.momentum, recipe.beta1, recipe.beta2]
+    shares += [share for p in recipe.phases for share in (p.until, p.short_share, p.repeat, p.recall, p.easy)]
+    if min(shares) < 0 or max(shares) > 1:
+        raise ValueError("shares, momentum and betas lie between 0 and 1")
+    positive = [recipe.lr_muon, recipe.lr_adam, recipe.weight_decay, recipe.clip, recipe.warmup, recipe.dense_until]
+    positive += [*vars(recipe.loss).values(), *(rate for p in recipe.phases for rate in (p.lr, p.lr_end))]
+    if min(positive) < 0:
+        raise ValueError("rates and weights are not negative")

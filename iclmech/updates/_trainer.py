@@ -79,18 +79,19 @@ def run(model: ICLModel, source: Source, training: Training, step: TakeStep) -> 
         raise UpdateError(
             f"parameters={training.parameters!r} chooses no parameter of {model.name}; nothing could be trained."
         )
-    model_hash = base_hash(model)
-    layout = {parameter.name: ParameterLayout.of(parameter) for parameter in parameters}
-    twin = _twin(model, samples, parameters, training, step)
-    if twin is not None:
-        trained = _train_plain(model, twin, samples, parameters, training, rates)
-    else:
-        trained = [_train(model, samples, parameters, training, rate, step) for rate in rates]
-    updates = [
-        WeightUpdate(deltas, layout, model_hash, _meta(model, samples, training, rate, losses))
-        for rate, (deltas, losses) in zip(rates, trained, strict=True)
-    ]
-    return updates if isinstance(training.lr, Sequence) else updates[0]
+    with model.reading():
+        model_hash = base_hash(model)
+        layout = {parameter.name: ParameterLayout.of(parameter) for parameter in parameters}
+        twin = _twin(model, samples, parameters, training, step)
+        if twin is not None:
+            trained = _train_plain(model, twin, samples, parameters, training, rates)
+        else:
+            trained = [_train(model, samples, parameters, training, rate, step) for rate in rates]
+        updates = [
+            WeightUpdate(deltas, layout, model_hash, _meta(model, samples, training, rate, losses))
+            for rate, (deltas, losses) in zip(rates, trained, strict=True)
+        ]
+        return updates if isinstance(training.lr, Sequence) else updates[0]
 
 
 Trained = tuple[dict[str, Tensor], list[Losses]]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +15,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iclmech._base import (
+    Guard,
     UpdateError,
+    demand,
     digest,
     html_table,
     provenance,
     read_safetensors,
     rng,
     tensor_digest,
+    understanding,
     write_safetensors,
 )
 from iclmech.models import ICLModel, Parameter
@@ -198,18 +200,20 @@ class WeightUpdate:
 
     # -- in and out of a model ------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def applied(self, model: ICLModel) -> Iterator[ICLModel]:
+    def applied(self, model: ICLModel) -> Guard:
         """The model with W + ΔW inside the block; its own weights, bit for bit, on every way out.
 
         Updates of one model may be nested: they add up, and the inner one is taken out first. `model.applied` lists
-        the hashes of those in force. An update that was computed while others were in force needs those in force.
+        the hashes of those in force. An update that was computed while others were in force needs those in force. The
+        thread owns the model inside the block: other threads that want to run or change it wait for the end.
+
+        Returns:
+            A guard; `with … as model` binds the model.
 
         Raises:
             UpdateError: another model, the same update twice, or an update that is missing below this one.
         """
-        with in_force(model, self.deltas, own_hash=self.hash, model_hash=self.model_hash, requires=self.requires):
-            yield model
+        return in_force(model, self.deltas, own_hash=self.hash, model_hash=self.model_hash, requires=self.requires)
 
     # -- files ----------------------------------------------------------------------------------------------------
 
@@ -230,8 +234,20 @@ class WeightUpdate:
             FileError: no such file, another kind of file, a damaged one, or one written by a newer version.
         """
         tensors, _, meta = read_safetensors(path, kind="weight_update", schema=_SCHEMA)
-        layout = {name: ParameterLayout(**spec) for name, spec in meta["layout"].items()}
-        return cls({name: tensors[name] for name in layout}, layout, meta["model_hash"], meta["meta"])
+        with understanding(path, "a weight update"):
+            demand(set(meta) == {"model_hash", "layout", "meta"}, "its header lacks model_hash, layout or meta")
+            own, layout = meta["meta"], meta["layout"]
+            demand(set(layout) == set(tensors), "its layout names other tensors than are there")
+            demand(isinstance(meta["model_hash"], str) and isinstance(own, dict), "its meta is no mapping")
+            demand(all(type(name) is str for name in own.get("requires", [])), "what it requires are no hashes")
+            demand(type(own.get("n_layers", 0)) is int, "its number of layers is none")
+            for name, delta in tensors.items():
+                wide = delta.dtype in (torch.float32, torch.float64)
+                demand(
+                    wide and bool(delta.isfinite().all()), lambda name=name: f"{name} holds what is no finite number"
+                )
+            specs = {name: ParameterLayout.of_record(spec, tensors[name]) for name, spec in layout.items()}
+            return cls({name: tensors[name] for name in layout}, specs, meta["model_hash"], own)
 
     # -- showing it -----------------------------------------------------------------------------------------------
 
