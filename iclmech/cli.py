@@ -7,9 +7,12 @@ joined by commas. What stands here besides is where results go.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
@@ -17,7 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, ICLMechError, Result, atomic_write, refuse_overwrite, to_ascii_json
+from iclmech._base import (
+    REGISTRIES,
+    FileError,
+    ICLMechError,
+    Result,
+    atomic_write,
+    refuse_overwrite,
+    to_ascii_json,
+    visible,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +37,8 @@ if TYPE_CHECKING:
     from iclmech.experiments import Request
 
 RESULT, REPORT = "result.nc", "report.html"
+DEBUG = "ICLMECH_DEBUG"
+_LONGEST = 800
 
 
 def experiment_command(name: str) -> type:
@@ -72,18 +86,35 @@ def request_from(name: str, command: Any) -> Request:
 
 
 def _run(name: str, command: Any) -> None:
-    """Run, save, print."""
+    """Check, run, save, print."""
+    from iclmech.experiments._request_check import check_request
+
     request = request_from(name, command)
     experiment = REGISTRIES["experiment"][name]
+    check_request(request)
     if getattr(command, "estimate", False):
         return _say(str(experiment.estimated(request)))
-    path = refuse_overwrite(command.out / RESULT, command.force)
+    path = refuse_overwrite(_ready(command.out) / RESULT, command.force)
     result = experiment.run(request, progress=not command.quiet)
     result.save(path)
     _write_text(command.out / "config.json", to_ascii_json(request.record()))
     _write_text(command.out / "summary.csv", result.summary().to_csv(index=False))
     _show(result)
     _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
+
+
+def _ready(out: Path) -> Path:
+    """A directory that can be written to, made if need be: asked before an hour of work, not after it."""
+    try:
+        missing = [path for path in (out, *out.parents) if not path.exists()]
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        for path in missing:  # as it was, until there is something to write
+            path.rmdir()
+    except (OSError, ValueError) as error:
+        raise FileError(f"--out {str(out)[:80]!r} cannot be written to: {error}. Name another directory.") from error
+    return out
 
 
 @dataclass(frozen=True)
@@ -196,11 +227,25 @@ def main(arguments: list[str] | None = None) -> None:
             return _say(f"iclmech {__version__}")
         _parse(arguments)()
     except (ICLMechError, OSError) as error:
-        sys.stderr.write(f"iclmech: {' '.join(str(error).split())}\n")
+        if os.environ.get(DEBUG):
+            raise
+        _complain(str(error))
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         sys.stderr.write("iclmech: stopped; nothing was written.\n")
         raise SystemExit(130) from None
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        _complain(f"{type(error).__name__}: {error} This is a fault in iclmech or a plug-in; {DEBUG}=1 shows where.")
+        raise SystemExit(70) from None
+
+
+def _complain(text: str) -> None:
+    """One line on standard error, as any terminal can show it; of a long one its two ends."""
+    text = visible(" ".join(text.split()))
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    sys.stderr.write(f"iclmech: {text}\n")
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:
@@ -214,8 +259,16 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
             )  # fmt: skip
     except SystemExit as stop:
         if stop.code:
-            sys.stderr.write(f"iclmech: {_one_line(complaint.getvalue())} See iclmech --help.\n")
+            _complain(f"{_meant(arguments)}{_one_line(complaint.getvalue())} See iclmech --help.")
+            raise SystemExit(2) from None
         raise
+
+
+def _meant(arguments: list[str]) -> str:
+    """The nearest command, where the one asked for is none."""
+    asked = next((a for a in arguments if not a.startswith("-")), "")
+    near = difflib.get_close_matches(asked[:80], commands(), 1) if asked not in commands() else []
+    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 def _one_line(complaint: str) -> str:

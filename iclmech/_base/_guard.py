@@ -93,7 +93,8 @@ class Guard:
         _interrupts.deliver(sys._getframe().f_back)
 
     def __del__(self) -> None:
-        self.close()
+        if self._undo:  # the block was never left
+            self.close()
 
 
 def remove_hook(module: Any, hook: Callable[..., Any]) -> None:

@@ -24,7 +24,7 @@ def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) 
     with atomic_write(path) as temporary:
         for number, (name, dataset) in enumerate(groups.items()):
             if not number:
-                dataset = dataset.assign_attrs(kind=stored_as, schema=schema)
+                dataset = dataset.assign_attrs(kind=stored_as, schema=schema, sealed=1)
             packed = {
                 n: {"zlib": True, "complevel": 4}
                 for n, v in dataset.data_vars.items()
@@ -43,11 +43,12 @@ def read_groups(path: str | Path, what: str) -> Groups:
         FileError: no such file, a damaged one, or a foreign one.
     """
     path = _file(Path(path))
-    if not sealed(path):
+    found = sealed(path)
+    groups = _read(path, what) if found is not False else {}
+    if not groups or (next(iter(groups.values())).attrs.pop("sealed", 0) and found is None):
         raise FileError(
-            f"{path} is damaged: its checksum is that of another content. Take another copy, or run it again."
+            f"{path} is damaged: it lacks its checksum, or has another content's. Take another copy, or run it again."
         )
-    groups = _read(path, what)
     stored = str(next(iter(groups.values())).attrs.get("kind", ""))
     if not stored.startswith("iclmech "):
         raise FileError(f"{path} is a netCDF file, but not {what} (kind: {stored[:60] or None!r}).")
@@ -67,13 +68,13 @@ def seal(path: Path) -> None:
         file.write(_SEAL + check.encode())
 
 
-def sealed(path: Path) -> bool:
-    """Whether a file is as it was sealed; files of earlier versions are not, and pass."""
+def sealed(path: Path) -> bool | None:
+    """Whether a file is as it was sealed; None where there is no seal, as on files of earlier versions."""
     from xxhash import xxh3_128
 
     data = path.read_bytes()
     body, mark, check = data[: -32 - len(_SEAL)], data[-32 - len(_SEAL) : -32], data[-32:]
-    return mark != _SEAL or check.decode("latin-1") == xxh3_128(body).hexdigest()
+    return check.decode("latin-1") == xxh3_128(body).hexdigest() if mark == _SEAL else None
 
 
 def _file(path: Path) -> Path:
@@ -90,9 +91,12 @@ def _file(path: Path) -> Path:
 def _read(path: Path, what: str) -> Groups:
     """All groups of a file, the one that says what it is first."""
     import h5netcdf
+    import h5py
     import xarray as xr
 
     with understanding(path, what):
+        with h5py.File(path, "r") as plain:
+            dict(plain.attrs)  # where this fails, h5netcdf leaves more than an error behind
         with h5netcdf.File(path, "r") as file:
             names = list(file.groups) or [""]
             names.sort(key=lambda name: "kind" not in (file.groups[name] if name else file).attrs)

@@ -26,7 +26,7 @@ from ._names import (
 )
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._similarity import similarity_by_layer as similarity_by_layer
-from ._text import plain as plain, visible as visible
+from ._text import plain as plain
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory
 

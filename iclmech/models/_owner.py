@@ -80,7 +80,7 @@ class Owner:
         for part in module.modules() if module is not None else ():
             if part.training:
                 guard.set(part, "training", False)
-        for device in {"cpu", torch.get_default_device().type, *(["cuda"] if torch.cuda.is_available() else [])}:
+        for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 guard.undo(partial(torch.set_autocast_enabled, device, True))
                 torch.set_autocast_enabled(device, False)
