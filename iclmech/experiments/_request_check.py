@@ -12,7 +12,7 @@ from typing import Any
 
 from iclmech._base import REGISTRIES, SITES, ICLMechError
 
-from ._request import CUSTOM, ExperimentError, Request, seeds_of
+from ._request import CUSTOM, ExperimentError, ModelTaskRequest, Request, seeds_of
 
 Names = Sequence[str] | Callable[[], Sequence[str]]
 LONGEST = 4096
@@ -38,6 +38,9 @@ def check_request(request: Request) -> None:
         fits, expected = own_checks.get(f.name) or CHECKS.get(f.name) or (lambda _: True, "")
         if not fits(value):
             raise ExperimentError(f"got {f.name}={_short(value)}; expected {expected}.")
+    if isinstance(request, ModelTaskRequest):
+        for task, data in (("task", "data"), ("wrong_task", "wrong_data")):
+            _check_task(getattr(request, task, None), getattr(request, data, None))
 
 
 def choose(what: str, value: Any, known: Iterable[str]) -> None:
@@ -60,6 +63,14 @@ def _check_plain(name: str, value: Any) -> None:
         if hidden or len(value) > LONGEST:
             got = f"the character U+{ord(hidden[0]):04X} in it" if hidden else f"{len(value)} characters"
             raise ExperimentError(f"got {name} with {got}; expected a text of at most {LONGEST} characters.")
+
+
+def _check_task(name: str | None, data: str | None) -> None:
+    """Load a task, which says itself what is wrong with it."""
+    from iclmech.tasks import load_task
+
+    if name is not None and CUSTOM not in name:
+        load_task(name, data=data)
 
 
 def _short(value: Any) -> str:

@@ -15,48 +15,12 @@ from torch import Tensor
 from iclmech._base import Guard, ModelError, digest, tensor_digest
 
 from ._owner import owner_of
-from ._protocol import Backend, Capabilities, HookFn, ModelShape, Parameter
+from ._protocol import Capabilities, HookFn, ModelShape, Parameter
 from ._selfcheck import check, place
+from .backends._backend_of import backend_of, booted
+from .backends._spread import input_device, is_spread, resident
 
 Selector = Literal["attn_kv", "attn_v", "all"] | Callable[[str, int | None], bool]
-
-
-def booted(model: Any, tokenizer: Any) -> tuple[Any, tuple[Tensor, Tensor] | None]:
-    """A plain transformers model as a bridge, with the logits that it gave before; any other object as it is."""
-    from transformers import PreTrainedModel
-
-    if not isinstance(model, PreTrainedModel):
-        return model, None
-    from .backends._boot import boot_and_compare
-
-    if tokenizer is None:
-        raise ModelError(
-            f"got a plain {type(model).__name__} without tokenizer; expected ICLModel(model, tokenizer=...)."
-        )
-    return boot_and_compare(model.eval(), tokenizer, model.dtype, model.name_or_path or None)
-
-
-def backend_of(model: Any, tokenizer: Any = None) -> Backend:
-    """The backend for a TransformerLens model or a `SmallNet`; `ModelError` for anything else."""
-    from transformer_lens.model_bridge import TransformerBridge
-
-    if isinstance(model, TransformerBridge):
-        from .backends._bridge import BridgeBackend
-
-        return BridgeBackend(model, tokenizer)
-    if type(model).__name__ == "HookedTransformer":
-        from .backends._hooked_transformer import HookedBackend
-
-        return HookedBackend(model, tokenizer)
-    from .backends._small_net import SmallNetBackend, is_small_net
-
-    if is_small_net(model):
-        return SmallNetBackend(model, tokenizer)
-    raise ModelError(
-        f"got a {type(model).__name__}; expected a TransformerBridge, a HookedTransformer, a SmallNet of iclmech.training, or a "
-        "transformers model with its tokenizer. "
-        "For a name or a directory use iclmech.load_model."
-    )
 
 
 class ICLModel:
@@ -128,7 +92,13 @@ class ICLModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.backend.key_value_parameters()[0].tensor.device
+        found = self.backend.key_value_parameters()[0].tensor.device
+        return input_device(self.hooked) if found.type == "meta" else found
+
+    @property
+    def spread(self) -> bool:
+        """Whether a device map has spread the weights over devices or the disk: the model can be read, not changed."""
+        return is_spread(self.hooked)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -241,7 +211,9 @@ class ICLModel:
         return self.parameters(parameters)
 
     def require_raw(self) -> None:
-        """Raise `ModelError` if the weights were folded or centred: their gradients are another model's."""
+        """Raise `ModelError` if the weights cannot be changed (spread by a device map), or were folded or centred: their
+        gradients are another model's."""
+        self.require_one_device()
         why = self.backend.processed()
         if why:
             raise ModelError(
@@ -250,10 +222,19 @@ class ICLModel:
                 "enable_compatibility_mode(), or HookedTransformer.from_pretrained_no_processing(name)."
             )
 
+    def require_one_device(self) -> None:
+        """Raise `ModelError` if a device map has spread the weights: they are brought in anew for every pass."""
+        if self.spread:
+            raise ModelError(
+                f"{self.name} is spread by a device map, so its weights cannot be changed. Captures, cuts, patches and "
+                "vectors work on it; for updates load it onto one device, in bfloat16 if float32 does not fit."
+            )
+
     def hash(self) -> str:
         """16 hex digits that change when any weight does, whatever the tensors are called."""
         with self.owner.own():
-            return digest(sorted(tensor_digest(parameter.tensor) for parameter in self.parameters("all")))
+            tensors: list[Tensor] = [parameter.tensor for parameter in self.parameters("all")]
+            return digest(sorted(tensor_digest(tensor) for tensor in resident(self.hooked, tensors)))
 
     @property
     def applied(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from iclmech._base import BackendError, Guard, remove_hook, rng
 from ._protocol import Backend, Capabilities, HookFn, ScoreWay
 from ._score_check import Seen, choose_scores, require, softmax_is_pattern
 from ._verified import close
+from .backends._spread import input_device
 
 _SITES = (
     "resid_pre",
@@ -86,7 +87,7 @@ def check(
     """
     shape = backend.shape
     tokens = plain[0] if plain else probe_tokens(shape.d_vocab, shape.n_ctx, backend.local_windows())
-    tokens = tokens.to(backend.key_value_parameters()[0].tensor.device)
+    tokens = tokens.to(input_device(backend.hooked))
     with torch.no_grad():
         seen, logits = _record(backend, tokens)
         dtype = logits.dtype

@@ -43,6 +43,7 @@ def in_force(
 
     def change(guard: Guard) -> ICLModel:
         model.owner.take(guard)
+        model.require_one_device()
         _check(model, own_hash, model_hash, requires)
         parameters = _parameters_changed(model, deltas)
         saved: list[tuple[Tensor, Tensor]] = [(p.tensor, p.tensor.detach().clone()) for p in parameters]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,16 @@ def answer(words: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_argument_with_hostile_values(name: str, tmp_path: Path):
+def test_every_argument_with_hostile_values(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: Callable[[int, int], int]
+):
     wrong, tried = [], 0
+    every = cli.commands()
+    monkeypatch.setattr(cli, "commands", lambda: {one: every[one] for one in (name, "models")})  # the rest takes time
     for command, field, values in arguments():
         if command != name:
             continue
-        for value in values:
+        for value in values[len(field) % 3 :: size(3, 1)] if size(3, 1) > 1 else values:
             flag = f"--{field.replace('_', '-')}"
             words = [
                 command,

@@ -22,6 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from iclmech._base import Guard, ModelError
 
 from ..backends._readout_scale import final_logits
+from ..backends._spread import is_spread
 
 NAME = "iclmech"
 """The name under which transformers knows the attention function of twins."""
@@ -66,6 +67,8 @@ class Twin:
             raise ModelError(f"{backend.kind} has no plain transformers model inside.")
         from ._onednn import onednn_is_quicker, quicken  # imports transformers, which a bridge has done already
 
+        if is_spread(bridge):
+            raise ModelError("its weights are spread over several devices or the disk.")
         register()
         original = bridge.original_model
         self._config = config = copy.deepcopy(original.config)
