@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from iclmech._base import ICLMechError
 from iclmech.captures import capture, estimate_memory
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
@@ -31,39 +30,13 @@ def paths_agree(model: ICLModel, prompts: PromptSet, setting: Any = "icl") -> No
 
 def test_queries_of_one_token(tiny_model):
     model = tiny_model("gpt2")
-    prompts = small(model, ["a", "b", "c", "d"], ["x", "y"], template="{text}")
+    prompts = small(model, ["a", "b", "c", "d"], ["a", "positive"], template="{text}")
     assert {len(query.tokens) for query in prompts.queries} == {1}
     paths_agree(model, prompts)
     paths_agree(model, prompts, "zs")
 
 
-def test_a_prompt_of_exactly_the_window_and_one_token_more(tiny_model):
-    model = tiny_model("gpt2")
-    room = model.shape.n_ctx
-    longest = next(n for n in range(room, 0, -1) if fits(model, n))
-    prompts = small(model, texts_of(longest), ["x", "y"])
-    query = prompts.queries[0]
-    context = prompts.contexts[query.context]
-    answer = max(len(tokens) for tokens in context.label_tokens)
-    assert room - 2 <= len(context.tokens) + len(query.tokens) + answer <= room + 1
-    paths_agree(model, prompts)
-    with pytest.raises(ICLMechError, match=str(room)):
-        capture(model, small(model, texts_of(longest + 5), ["x", "y"]), "icl")
-
-
-def texts_of(n: int) -> list[str]:
-    return ["q" * n, "a", "b", "c"] if n < 3 else ["q" * (n // 3)] * 4
-
-
-def fits(model: ICLModel, n: int) -> bool:
-    try:
-        capture(model, small(model, texts_of(n), ["x", "y"]), "zs")
-        capture(model, small(model, texts_of(n), ["x", "y"]), "icl", ("attn_out",))
-    except ICLMechError:
-        return False
-    return True
-
-
+@pytest.mark.filterwarnings("ignore::iclmech._base.ICLMechWarning")
 def test_two_hundred_labels(tiny_model):
     model = tiny_model("gpt2")
     words = [f"{a}{b}" for a in "abcdefghijklmnopqrst" for b in "0123456789"]
@@ -92,13 +65,15 @@ def test_many_demonstrations_and_a_large_vocabulary_stay_within_the_estimate(tmp
     import reference
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    demonstrations, vocabulary = size(128, 512), size(50_000, 200_000)
+    if size(0, 1) == 0:
+        pytest.skip("a part of the campaign: make campaign")
+    demonstrations, vocabulary = 512, 200_000
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=vocabulary, n_positions=16 * demonstrations, n_embd=32, n_layer=2, n_head=4)
     config._attn_implementation = "eager"
     model = ICLModel(GPT2LMHeadModel(config).eval(), "large", reference.make_tokenizer())
     texts = [f"t{n}" for n in range(demonstrations + 8)]
-    prompts = small(model, texts, ["x", "y"], k=demonstrations, n_queries=8)
+    prompts = small(model, texts, ["a", "positive"], k=demonstrations, n_queries=8)
     took, told = grown(model, prompts)
     assert took <= told + 200e6, f"{took / 1e6:.0f} MB; foretold {told / 1e6:.0f} MB"
 
@@ -114,8 +89,10 @@ def test_memory_does_not_grow_with_the_calls(tiny_model, size):
 
     from operations import operations_of
 
+    if size(0, 1) == 0:
+        pytest.skip("a part of the campaign: make campaign")
     operations = list(operations_of(tiny_model("gpt2", 2)).values())
-    calls, half = size(10, 200), []
+    calls, half = 200, []
     for _ in range(2):
         for operation in operations * 2:
             operation()
@@ -126,7 +103,7 @@ def test_memory_does_not_grow_with_the_calls(tiny_model, size):
                 operation()
         gc.collect()
         half.append((resident() - start) / (calls * len(operations)))
-    assert min(half) < size(64, 1) * 1024, f"{[round(b) for b in half]} bytes a call"
+    assert min(half) < 1024, f"{[round(b) for b in half]} bytes a call"
 
 
 def test_two_hundred_comparisons_in_one_process(size):
