@@ -12,7 +12,6 @@ import io
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
@@ -22,13 +21,13 @@ import tyro
 
 from iclmech._base import (
     REGISTRIES,
-    FileError,
     ICLMechError,
     Result,
     atomic_write,
     refuse_overwrite,
     to_ascii_json,
     visible,
+    writable_directory,
 )
 
 if TYPE_CHECKING:
@@ -94,27 +93,13 @@ def _run(name: str, command: Any) -> None:
     check_request(request)
     if getattr(command, "estimate", False):
         return _say(str(experiment.estimated(request)))
-    path = refuse_overwrite(_ready(command.out) / RESULT, command.force)
+    path = refuse_overwrite(writable_directory(command.out) / RESULT, command.force)
     result = experiment.run(request, progress=not command.quiet)
     result.save(path)
     _write_text(command.out / "config.json", to_ascii_json(request.record()))
     _write_text(command.out / "summary.csv", result.summary().to_csv(index=False))
     _show(result)
     _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
-
-
-def _ready(out: Path) -> Path:
-    """A directory that can be written to, made if need be: asked before an hour of work, not after it."""
-    try:
-        missing = [path for path in (out, *out.parents) if not path.exists()]
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-        for path in missing:  # as it was, until there is something to write
-            path.rmdir()
-    except (OSError, ValueError) as error:
-        raise FileError(f"--out {str(out)[:80]!r} cannot be written to: {error}. Name another directory.") from error
-    return out
 
 
 @dataclass(frozen=True)
@@ -213,8 +198,14 @@ class Tasks:
 
 def commands() -> dict[str, Callable[..., Any]]:
     """Name → command: the experiments in order of registration, then the rest."""
-    found: dict[str, Callable[..., Any]] = {name: experiment_command(name) for name in REGISTRIES["experiment"]}
-    return {**found, "report": Report, "train-mini": TrainMini, "models": Models, "get": Get, "tasks": Tasks}
+    return {
+        **{name: experiment_command(name) for name in REGISTRIES["experiment"]},
+        "report": Report,
+        "train-mini": TrainMini,
+        "models": Models,
+        "get": Get,
+        "tasks": Tasks,
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -22,6 +22,7 @@ from ._files import (
 )
 from ._guard import Guard as Guard, interrupted as interrupted, remove_hook as remove_hook
 from ._html import html_table as html_table, visible as visible
+from ._out_directory import writable_directory as writable_directory
 from ._progress import duration as duration, steps as steps, track as track
 from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
 from ._records import Measure as Measure, Update as Update

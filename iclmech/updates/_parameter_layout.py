@@ -82,3 +82,17 @@ class ParameterLayout:
     def as_dict(self) -> dict[str, Any]:
         """For a file header."""
         return asdict(self)
+
+
+def layouts_of(meta: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, ParameterLayout]:
+    """The layouts that the header of a file of a weight update names. Raises `ValueError` where it is none."""
+    demand(set(meta) == {"model_hash", "layout", "meta"}, "its header lacks model_hash, layout or meta")
+    own, layout = meta["meta"], meta["layout"]
+    demand(set(layout) == set(tensors), "its layout names other tensors than are there")
+    demand(isinstance(meta["model_hash"], str) and isinstance(own, dict), "its meta is no mapping")
+    demand(all(type(name) is str for name in own.get("requires", [])), "what it requires are no hashes")
+    demand(type(own.get("n_layers", 0)) is int, "its number of layers is none")
+    for name, delta in tensors.items():
+        wide = delta.dtype in (torch.float32, torch.float64)
+        demand(wide and bool(delta.isfinite().all()), lambda name=name: f"{name} holds what is no finite number")
+    return {name: ParameterLayout.of_record(spec, tensors[name]) for name, spec in layout.items()}

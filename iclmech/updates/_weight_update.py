@@ -17,7 +17,6 @@ from torch import Tensor
 from iclmech._base import (
     Guard,
     UpdateError,
-    demand,
     digest,
     html_table,
     provenance,
@@ -30,7 +29,7 @@ from iclmech._base import (
 from iclmech.models import ICLModel, Parameter
 
 from ._applying import base_hash, in_force
-from ._parameter_layout import KINDS, ParameterLayout
+from ._parameter_layout import KINDS, ParameterLayout, layouts_of
 
 _SCHEMA = 1
 
@@ -235,19 +234,8 @@ class WeightUpdate:
         """
         tensors, _, meta = read_safetensors(path, kind="weight_update", schema=_SCHEMA)
         with understanding(path, "a weight update"):
-            demand(set(meta) == {"model_hash", "layout", "meta"}, "its header lacks model_hash, layout or meta")
-            own, layout = meta["meta"], meta["layout"]
-            demand(set(layout) == set(tensors), "its layout names other tensors than are there")
-            demand(isinstance(meta["model_hash"], str) and isinstance(own, dict), "its meta is no mapping")
-            demand(all(type(name) is str for name in own.get("requires", [])), "what it requires are no hashes")
-            demand(type(own.get("n_layers", 0)) is int, "its number of layers is none")
-            for name, delta in tensors.items():
-                wide = delta.dtype in (torch.float32, torch.float64)
-                demand(
-                    wide and bool(delta.isfinite().all()), lambda name=name: f"{name} holds what is no finite number"
-                )
-            specs = {name: ParameterLayout.of_record(spec, tensors[name]) for name, spec in layout.items()}
-            return cls({name: tensors[name] for name in layout}, specs, meta["model_hash"], own)
+            specs = layouts_of(meta, tensors)
+            return cls({name: tensors[name] for name in specs}, specs, meta["model_hash"], meta["meta"])
 
     # -- showing it -----------------------------------------------------------------------------------------------
 
