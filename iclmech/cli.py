@@ -19,16 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import (
-    REGISTRIES,
-    ICLMechError,
-    Result,
-    atomic_write,
-    refuse_overwrite,
-    to_ascii_json,
-    visible,
-    writable_directory,
-)
+from iclmech._base import REGISTRIES, ICLMechError, Result, atomic_write, refuse_overwrite, to_ascii_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +77,7 @@ def request_from(name: str, command: Any) -> Request:
 
 def _run(name: str, command: Any) -> None:
     """Check, run, save, print."""
+    from iclmech._base import writable_directory
     from iclmech.experiments._request_check import check_request
 
     request = request_from(name, command)
@@ -234,6 +226,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _complain(text: str) -> None:
     """One line on standard error, as any terminal can show it; of a long one its two ends."""
+    from iclmech._base import visible
+
     text = visible(" ".join(text.split()))
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     sys.stderr.write(f"iclmech: {text}\n")
