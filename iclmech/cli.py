@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from iclmech.experiments import Request
 
 RESULT, REPORT = "result.nc", "report.html"
-DEBUG = "ICLMECH_DEBUG"
-_LONGEST = 800
+DEBUG, _LONGEST = "ICLMECH_DEBUG", 800
 
 
 def experiment_command(name: str) -> type:
@@ -229,8 +228,8 @@ def _complain(text: str) -> None:
     from iclmech._base import visible
 
     text = visible(" ".join(text.split()))
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
-    sys.stderr.write(f"iclmech: {text}\n")
+    cut = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    sys.stderr.write(f"iclmech: {text if len(text) <= _LONGEST else cut}\n")
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:
