@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: campaign gpu help run smollm2 real test test-tl39 check notebooks docs bench browser screenshots lock clean
+.PHONY: campaign gpu help run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,11 +42,20 @@ real: smollm2 ## the main job on SmolLM2-135M-Instruct with a real task, and its
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force
 	$(BIN)/iclmech report runs/real --force
 
+functions: $(VENV)/.installed ## train learners of functions by every recipe, three seeds, and compare them (an hour or two)
+	$(BIN)/python scripts/functions.py runs/functions 0 1 2
+
+slurm: ## a Slurm of one node on this machine, for the tests of sweeps (Debian, Ubuntu)
+	scripts/slurm.sh start .slurm
+
 test: $(VENV)/.installed ## all tests on the locked TransformerLens
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-tl39: $(VENV39)/.installed ## the contract tests on TransformerLens 3.9, in an environment of their own
 	$(VENV39)/bin/python -m pytest -m contract
+
+dynamics: $(VENV)/.installed ## what small nets must show while they learn: eight CPU minutes
+	$(BIN)/python -m pytest -o addopts= -ra -m long tests/dynamics
 
 check: $(VENV)/.installed ## ruff and pyright
 	$(BIN)/ruff check .
@@ -81,4 +90,5 @@ lock: $(VENV)/.installed $(VENV39)/.installed ## write the lock files anew from 
 	scripts/lock.sh $(VENV39) requirements-tl39.lock
 
 clean: ## remove environments and everything that was built
-	rm -rf $(VENV) $(VENV39) docs/_build docs/executed docs/notebooks/*.ipynb docs/api/generated screenshots .pytest_cache .ruff_cache
+	if [ -d .slurm ]; then scripts/slurm.sh stop .slurm; fi
+	rm -rf .slurm $(VENV) $(VENV39) docs/_build docs/executed docs/notebooks/*.ipynb docs/api/generated screenshots .pytest_cache .ruff_cache

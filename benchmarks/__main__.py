@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: every table. `--quick`: one small round of each. `--only capture,steps,grid,doors,memory,compare,stack`."""
+"""`python -m benchmarks`: every table. `--quick`: one small round of each.
+
+`--only capture,steps,grid,doors,memory,compare,stack,functions,head_effects`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import statistics
 
 import torch
 
-from . import _cases, _compare, _doors, _memory, _stack
+from . import _cases, _compare, _doors, _functions, _head_effects, _memory, _stack
 from ._measure import interleave, operations, product_rate, ratio
 
 
@@ -43,7 +46,7 @@ def memory(shape: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="capture,steps,grid,doors,memory,compare,stack")
+    parser.add_argument("--only", default="capture,steps,grid,doors,memory,compare,stack,functions,head_effects")
     parser.add_argument("--shapes", default="small,medium")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget", type=float, default=300.0, help="seconds for one table")
@@ -79,6 +82,12 @@ def main() -> None:
     if "stack" in wanted:
         for case in _stack.all_of_them(chosen.quick):
             show(case, rounds if chosen.quick else 4 * rounds, chosen.budget, rate)
+    if "functions" in wanted:
+        for case in (_functions.neighbours, _functions.ngrams):
+            show(case(chosen.quick), rounds, chosen.budget, rate)
+    if "head_effects" in wanted:
+        for case in _head_effects.effects(chosen.quick):
+            show(case, rounds, chosen.budget, rate)
 
 
 main()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import repeat
+from typing import Any
 
 import torch
 
+from iclmech.dynamics import Classes
+from iclmech.dynamics._stack_training import RunPlan, Schedule, train_stack
 from iclmech.training import NetConfig, Run, SmallNet, TokenBatch, build_optimizers, stack, token_loss, train_step
 
 from ._cases import Case
@@ -55,9 +58,34 @@ def require_equal(whole: SmallNet, alone: list[SmallNet]) -> None:
                 raise AssertionError(f"net {number} of the stack differs from the net alone in {name} by {gap:.1e}")
 
 
+def diagram(classes: tuple[int, ...], length: int) -> Case:
+    """A phase diagram, data and a measurement at the end included: all cells in one stack, or one run after the other."""
+    worlds = [Classes(n_classes=k, bursty=p, zipf=z) for k in classes for p in (0.5, 0.9, 1.0) for z in (0.0, 1.0)]
+    plans, world = [RunPlan(world, 0) for world in worlds], worlds[0]
+    schedule = Schedule(length, evaluate=0, rows=32, keep=False, attention=False)
+
+    def in_a_stack() -> list[dict[str, Any]]:
+        return [train_stack(plans, world.net, world.lr, schedule).rows[-1]]
+
+    def one_by_one() -> list[dict[str, Any]]:
+        return [train_stack([plan], world.net, world.lr, schedule).rows[-1] for plan in plans]
+
+    together, apart = in_a_stack()[0], one_by_one()
+    for number, row in enumerate(apart):
+        for name, mine in row["loss"].items():
+            if mine[0] != together["loss"][name][number]:
+                raise AssertionError(f"cell {number} of the stack differs from the run alone in its loss on {name}")
+    contenders = [
+        Contender("one stack", in_a_stack, len(plans)),
+        Contender("one run after the other", one_by_one, len(plans)),
+    ]
+    title = f"phase diagram of {len(plans)} cells, {length} steps, per cell"
+    return Case(title, contenders, {"one run after the other": None})
+
+
 def all_of_them(quick: bool) -> list[Case]:
-    """Short rows in small batches, as the dynamics of learning are studied with, and larger ones."""
+    """Short rows in small batches, as the dynamics of learning are studied with, and larger ones; and a whole diagram."""
     if quick:
-        return [steps(4, 32, 10, None)]
+        return [steps(4, 32, 10, None), diagram((128,), 4)]
     aims = ((16, 32, 10, 2.8), (64, 32, 10, 3.3), (16, 32, 18, None), (16, 128, 18, None))
-    return [steps(*aim) for aim in aims]
+    return [*(steps(*aim) for aim in aims), diagram((128, 512, 2048, 8192), 64)]

@@ -3,9 +3,14 @@
 from . import (
     analysis as analysis,
     calibration as calibration,
+    context_tuning as context_tuning,
+    dynamics as dynamics,
     figures as figures,
+    functions as functions,
     interventions as interventions,
     mini as mini,
+    selection as selection,
+    vectors as vectors,
 )
 from ._accuracy import accuracy as accuracy
 from ._base import (
@@ -19,20 +24,33 @@ from ._base import (
 from .analysis import circuit as circuit, metrics as metrics, statistics as statistics
 from .captures import Activations as Activations, capture as capture
 from .experiments import (
+    CalibrationTable as CalibrationTable,
     Circuit as Circuit,
     Comparison as Comparison,
     Control as Control,
     Experiment as Experiment,
+    FactsComparison as FactsComparison,
     OrderSensitivity as OrderSensitivity,
+    Patch as Patch,
     Request as Request,
+    SelectionComparison as SelectionComparison,
+    Steering as Steering,
+    attention_allocation as attention_allocation,
+    calibration_table as calibration_table,
     compare as compare,
+    compare_selections as compare_selections,
     dual_form as dual_form,
+    facts_as_gradients as facts_as_gradients,
+    heads_that_matter as heads_that_matter,
     induction_heads as induction_heads,
     inference_circuit as inference_circuit,
     list_experiments as list_experiments,
     load as load,
+    momentum_attention as momentum_attention,
     order_sensitivity as order_sensitivity,
+    patch as patch,
     published as published,
+    steer as steer,
     training_history as training_history,
 )
 from .models import (
@@ -43,6 +61,7 @@ from .models import (
     weights_view as weights_view,
 )
 from .report import write_report as write_report
+from .sweeps import Sweep as Sweep, sweep as sweep
 from .tasks import (
     PromptSet as PromptSet,
     Task as Task,

@@ -4,17 +4,42 @@ from __future__ import annotations
 
 _COMPARISON = "iclmech.experiments.comparison"
 _CONTROLS = f"{_COMPARISON}.controls"
+_FUNCTIONS = "iclmech.functions"
 _MEASURES = f"{_COMPARISON}._measures"
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "experiment": {
         "compare": f"{_COMPARISON}._experiment:COMPARE",
+        "calibration": "iclmech.experiments._calibration_request:CALIBRATION",
         "circuit": "iclmech.experiments._inference_circuit._request:CIRCUIT",
+        "head-effects": "iclmech.experiments._head_effects_request:HEAD_EFFECTS",
+        "heads-that-matter": "iclmech.experiments._heads_request:HEADS_THAT_MATTER",
         "order": "iclmech.experiments._order_request:ORDER",
         "induction-heads": "iclmech.experiments._induction_request:INDUCTION_HEADS",
+        "allocation": "iclmech.experiments._allocation_request:ALLOCATION_OF_ATTENTION",
+        "momentum": "iclmech.experiments._momentum_request:MOMENTUM_ATTENTION",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
+        "selection": "iclmech.experiments._selection_request:SELECTION",
+        "facts": "iclmech.experiments._facts_request:FACTS",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
+        "patch": "iclmech.experiments.patching._request:PATCH",
         "published": "iclmech.experiments._published_request:PUBLISHED",
+        "steer": "iclmech.experiments.steering._request:STEER",
+        "train": "iclmech.dynamics._requests:TRAIN",
+        "clamped": "iclmech.dynamics._requests:CLAMPED",
+        "phase-diagram": "iclmech.dynamics._requests:PHASE_DIAGRAM",
+        "forgetting": "iclmech.dynamics._requests:FORGETTING",
+        "number-of-tasks": "iclmech.dynamics._requests:TASK_DIVERSITY",
+        "progress-measures": "iclmech.dynamics._requests:PROGRESS_MEASURES",
+        "three-factor": "iclmech.dynamics._requests:THREE_FACTOR",
+        "implicit-weights": f"{_FUNCTIONS}._weights_request:IMPLICIT_WEIGHTS",
+        "probe-weights": f"{_FUNCTIONS}._weights_request:PROBE",
+        "ngram-heads": f"{_FUNCTIONS}._curves_request:NGRAM_HEADS",
+        "out-of-distribution": f"{_FUNCTIONS}._curves_request:OUT_OF_DISTRIBUTION",
+        "regret": f"{_FUNCTIONS}._curves_request:REGRET",
+        "task-diversity": f"{_FUNCTIONS}._curves_request:TASK_DIVERSITY",
+        "compare-updates": f"{_FUNCTIONS}._updates_request:COMPARE_UPDATES",
+        "compare-predictors": f"{_FUNCTIONS}._predictors_request:COMPARE_PREDICTORS",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",
@@ -37,11 +62,16 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "lcgd_bottom_up": f"{_COMPARISON}._updates:LCGD_BOTTOM_UP",
         "momentum": f"{_COMPARISON}._updates:MOMENTUM",
         "adamw": f"{_COMPARISON}._updates:ADAMW",
+        "task_vector": f"{_COMPARISON}._updates:TASK_VECTOR",
+        "function_vector": f"{_COMPARISON}._updates:FUNCTION_VECTOR",
+        "in_context_vector": f"{_COMPARISON}._updates:IN_CONTEXT_VECTOR",
+        "learned_vector": f"{_COMPARISON}._updates:LEARNED_VECTOR",
     },
     "control": {
         "random_direction": f"{_CONTROLS}._random_direction:CONTROL",
         "matched_update": f"{_CONTROLS}._matched_update:CONTROL",
         "random_update": f"{_CONTROLS}._random_update:CONTROL",
+        "random_vector": f"{_CONTROLS}._random_vector:CONTROL",
         "untrained": f"{_CONTROLS}._untrained:CONTROL",
         "shuffled_labels": f"{_CONTROLS}._shuffled_labels:AS_UPDATE",
         "wrong_task": f"{_CONTROLS}._wrong_task:AS_UPDATE",
@@ -52,4 +82,5 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "task source": {},
     "paper": {},
+    "directory": {"sweep.json": "iclmech.sweeps:open_sweep"},
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, ICLMechError, Result, atomic_write, refuse_overwrite, to_ascii_json
+from iclmech._base import REGISTRIES, Result, refuse_overwrite
+from iclmech._complaint import complain, first_of_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from iclmech.experiments import Request
 
 RESULT, REPORT = "result.nc", "report.html"
-DEBUG, _LONGEST = "ICLMECH_DEBUG", 800
 
 
 def experiment_command(name: str) -> type:
@@ -41,10 +40,11 @@ def experiment_command(name: str) -> type:
         plain = types[f.name] in (bool, int, float, str)
         kind = types[f.name] if plain else str
         default = f.default if plain else spell(f.default)
+        kind = tyro.conf.Positional[kind] if f.name in experiment.request.positional else kind
         return f.name, Annotated[kind, tyro.conf.arg(help=helps.get(f.name, ""))], field(default=default)
 
     more = [
-        ("out", Annotated[Path, tyro.conf.arg(help=f"Directory for {RESULT}, summary.csv and config.json.")], field(default=Path("runs") / name)),
+        ("out", Annotated[Path, tyro.conf.arg(help=f"Directory for {RESULT}, summary.csv and config.json; an interrupted run goes on from what it kept there.")], field(default=Path("runs") / name)),
         ("force", Annotated[bool, tyro.conf.arg(help="Replace a result that stands there.")], field(default=False)),
         ("quiet", Annotated[bool, tyro.conf.arg(help="No progress bar.")], field(default=False)),
     ]  # fmt: skip
@@ -85,10 +85,12 @@ def _run(name: str, command: Any) -> None:
     if getattr(command, "estimate", False):
         return _say(str(experiment.estimated(request)))
     path = refuse_overwrite(writable_directory(command.out) / RESULT, command.force)
-    result = experiment.run(request, progress=not command.quiet)
-    result.save(path)
-    _write_text(command.out / "config.json", to_ascii_json(request.record()))
-    _write_text(command.out / "summary.csv", result.summary().to_csv(index=False))
+    try:
+        result = experiment.run(request, progress=not command.quiet, out=command.out, force=command.force)
+    except KeyboardInterrupt as stop:
+        if experiment.keeps:
+            stop.args = (f"stopped; what was finished is in {command.out}, and the same command goes on from it.",)
+        raise
     _show(result)
     _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
 
@@ -113,6 +115,30 @@ class Report:
         target = refuse_overwrite(Path(self.out) if self.out else beside / REPORT, self.force)
         write_report(load(self.result), target)
         _say(f"Report: {target}")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An experiment at every point of a grid, on this machine or on Slurm; called again it goes on."""
+
+    plan: tyro.conf.Positional[Path]
+    """A plan (TOML: experiment, out, executor, [axes], [fixed], [local], [slurm]), or the directory of a sweep."""
+    out: str = ""
+    """Directory of the sweep; by default the plan's."""
+    executor: str = ""
+    """local, slurm or dry-run (only tell the cells and what they would take); by default the plan's, or local."""
+    wait: bool = True
+    """Wait for the jobs on Slurm."""
+    status: bool = False
+    """Only show how far it is; in a terminal, as long as it runs."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def __call__(self) -> None:
+        """Run, or look."""
+        from iclmech.sweeps import run_plan
+
+        run_plan(self.plan, self.out, self.executor, wait=self.wait, status=self.status, progress=not self.quiet)
 
 
 @dataclass(frozen=True)
@@ -189,9 +215,11 @@ class Tasks:
 
 def commands() -> dict[str, Callable[..., Any]]:
     """Name → command: the experiments in order of registration, then the rest."""
+    found: dict[str, Callable[..., Any]] = {name: experiment_command(name) for name in REGISTRIES["experiment"]}
     return {
-        **{name: experiment_command(name) for name in REGISTRIES["experiment"]},
+        **found,
         "report": Report,
+        "sweep": Sweep,
         "train-mini": TrainMini,
         "models": Models,
         "get": Get,
@@ -202,34 +230,12 @@ def commands() -> dict[str, Callable[..., Any]]:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `iclmech`: exit code 0, or 2 with one line on bad input."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
+    with told_infirst_of_frame():
         if arguments[:1] == ["--version"]:
             from iclmech import __version__
 
             return _say(f"iclmech {__version__}")
         _parse(arguments)()
-    except (ICLMechError, OSError) as error:
-        if os.environ.get(DEBUG):
-            raise
-        _complain(str(error))
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("iclmech: stopped; nothing was written.\n")
-        raise SystemExit(130) from None
-    except Exception as error:
-        if os.environ.get(DEBUG):
-            raise
-        _complain(f"{type(error).__name__}: {error} This is a fault in iclmech or a plug-in; {DEBUG}=1 shows where.")
-        raise SystemExit(70) from None
-
-
-def _complain(text: str) -> None:
-    """One line on standard error, as any terminal can show it; of a long one its two ends."""
-    from iclmech._base import visible
-
-    text = visible(" ".join(text.split()))
-    cut = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
-    sys.stderr.write(f"iclmech: {text if len(text) <= _LONGEST else cut}\n")
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:
@@ -243,7 +249,7 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
             )  # fmt: skip
     except SystemExit as stop:
         if stop.code:
-            _complain(f"{_meant(arguments)}{_one_line(complaint.getvalue())} See iclmech --help.")
+            complain(f"{_meant(arguments)}{first_of_frame(complaint.getvalue())} See iclmech --help.")
             raise SystemExit(2) from None
         raise
 
@@ -253,15 +259,6 @@ def _meant(arguments: list[str]) -> str:
     asked = next((a for a in arguments if not a.startswith("-")), "")
     near = difflib.get_close_matches(asked[:80], commands(), 1) if asked not in commands() else []
     return f"Did you mean {near[0]!r}? " if near else ""
-
-
-def _one_line(complaint: str) -> str:
-    """The first complaint in tyro's frame of lines: its heading stands above and again in the text."""
-    rows = [re.sub(r"[╭╮╰╯│─]", " ", line).strip() for line in complaint.splitlines()]
-    rows = [row for row in rows if row and not row.startswith("For full helptext")]
-    if len(rows) > 1 and rows[1].lower().startswith(rows[0].lower()):
-        rows = rows[1:]
-    return " ".join(" ".join(rows).split()).partition(" For full helptext")[0]
 
 
 def _say(text: str) -> None:
@@ -289,11 +286,6 @@ def _print_table(console: Any, frame: pd.DataFrame, title: str) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(f"{value:.3f}" if isinstance(value, float) else str(value)) for value in row))
     console.print(table)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

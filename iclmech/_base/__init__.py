@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._cells import Cells as Cells
 from ._claims import Claim as Claim, Verdict as Verdict, by_interval as by_interval
 from ._errors import (
     BackendError as BackendError,
@@ -32,6 +33,16 @@ from ._registry import (
     register as register,
 )
 from ._result import Formerly as Formerly, Result as Result, load_result as load_result
+from ._result_file import RESULT as RESULT
+from ._run_directory import (
+    CELLS as CELLS,
+    LOCK as LOCK,
+    BusyError as BusyError,
+    claimed as claimed,
+    is_claimed as is_claimed,
+    owner_of as owner_of,
+    publish as publish,
+)
 from ._seeds import np_rng as np_rng, rng as rng
 from ._site_names import SITES as SITES, Site as Site, check_sites as check_sites
 from ._targets import RegistryError as RegistryError, imported as imported, resolve as resolve

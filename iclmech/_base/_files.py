@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ._errors import FileError
+from ._temporaries import clear_temporaries, temporary_beside
 
 
 def to_ascii_json(value: Any) -> str:
@@ -33,17 +34,37 @@ def refuse_overwrite(path: str | Path, force: bool = False) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the name `path` only if the block ends without an exception."""
+    """Yield a temporary path beside `path`; it takes the name `path` only if the block ends without an exception.
+
+    File and directory are on the disk when this returns: what has its name survives a power cut. What processes that died
+    here left behind is cleared.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    clear_temporaries(path.parent)
+    temporary = temporary_beside(path)
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = os.fstat(handle).st_mode & 0o777  # as the user's mask has it; some writers put another file in its place
     os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(mode)
+        to_disk(temporary)
         temporary.replace(path)
+        to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot be asked this
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no such thing
+            raise
+    finally:
+        os.close(handle)

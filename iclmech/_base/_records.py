@@ -58,7 +58,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Update:
-    """A method that turns demonstrations into a `WeightUpdate`.
+    """A method that turns demonstrations into a `WeightUpdate`, or into a vector with the same face.
 
     Attributes:
         name: how `compare(updates=…)` and files call it.
@@ -68,6 +68,8 @@ class Update:
         colour: its colour in every figure; the next free one by default.
         fast: whether it is trained on the plain twin where the model has one.
         options: keyword arguments that make the variant: (("order", "bottom_up"),).
+        kind: what it puts in. A "vector" has a strength in the place of a learning rate, 1 unless lr= names it, and controls
+            of its own.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Update:
     colour: str = ""
     fast: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+    kind: Literal["weights", "vector"] = "weights"
 
     def __call__(self, model: Any, prompts: Any, **arguments: Any) -> Any:
         """The weight update that these demonstrations make."""

@@ -80,7 +80,7 @@ def _origin(target: Any) -> str:
 
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    kind: Registry(kind) for kind in ("experiment", "measure", "update", "control", "task source", "paper")
+    kind: Registry(kind) for kind in ("experiment", "measure", "update", "control", "task source", "paper", "directory")
 }
 """One registry for each kind of thing that can be added from outside."""
 
@@ -113,7 +113,8 @@ def register(kind: str, name: str, thing: Any = None, **about: Any) -> Any:
     """Make something known by name, everywhere a name is accepted: in Python, on the command line, in files.
 
     Args:
-        kind: "experiment", "measure", "update", "control", "task source" or "paper".
+        kind: "experiment", "measure", "update", "control", "task source", "paper", or "directory" (a file's name, and the
+            function that opens directories with such a file).
         name: how it is called.
         thing: the thing, or "package.module:name" of it. Left out, `register` is a decorator of a function, and `about`
             describes what becomes of it: a `Measure` or an `Update` with these fields.

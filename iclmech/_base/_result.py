@@ -19,7 +19,7 @@ from ._errors import FileError
 from ._files import from_ascii_json, to_ascii_json
 from ._html import html_table
 from ._registry import REGISTRIES, resolve
-from ._result_file import read_groups, write_groups
+from ._result_file import file_of, read_groups, write_groups
 from ._tensor_file import demand, understanding
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Result:
     """
 
     kind: str = ""
+    source: Path | None = None
+    """The file that it was loaded from."""
     schema: ClassVar[int] = 1
     """Version of the layout. Add one, and a migration, when the meaning or the name of a variable changes."""
     migrations: ClassVar[Mapping[int, Callable[[Groups], Groups]]] = {}
@@ -215,12 +217,15 @@ def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:
     """Open any saved result, by the kind that the file names; with `wanted`, of that class only.
 
     Args:
-        path: a file, or a directory that holds result.nc (or one single .nc file).
+        path: a file, or a directory that holds result.nc (or one single .nc file), or a registered kind of directory.
 
     Raises:
         FileError: no such file, a damaged or foreign one, another class than `wanted`, or a newer schema.
     """
     what = "a saved result" if wanted is Result else f"a saved {wanted.__name__}"
+    for marker in REGISTRIES["directory"] if wanted is Result else ():
+        if (Path(path) / marker).is_file():
+            return REGISTRIES["directory"][marker](path)
     groups = read_groups(path, what)
     attributes = next(iter(groups.values())).attrs
     with understanding(path, what):
@@ -239,6 +244,7 @@ def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:
         result = found.opened(groups, kind)
         demand(isinstance(result.provenance, dict), "its provenance is no mapping")
         result.check()
+    result.source = file_of(path)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
 
 RESULT = "result.nc"
 """The file in a directory that holds a result."""
+FINISHED = ".finished"
+"""The directory in it that holds complete files on their way to their names."""
 
 
 def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) -> Path:
-    """Write the groups into one netCDF file; the first says what the file is."""
-    path = Path(path)
+    """Write the groups into one netCDF file; the first says what the file is.
+
+    The file is made in memory: where a disk is full, HDF5 takes the whole process down when it closes what it could not write.
+
+    Raises:
+        OSError: the file cannot be written; nothing of it is kept.
+    """
+    path, image = Path(path), io.BytesIO()
     with atomic_write(path) as temporary:
         for number, (name, dataset) in enumerate(groups.items()):
             if not number:
@@ -31,7 +40,8 @@ def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) 
                 if name and v.dtype.kind in "fiu" and v.ndim
             }
             mode = "a" if number else "w"
-            dataset.to_netcdf(temporary, mode=mode, group=name or None, engine="h5netcdf", encoding=packed)
+            dataset.to_netcdf(image, mode=mode, group=name or None, engine="h5netcdf", encoding=packed)  # type: ignore[call-overload]  # its types know no file that is added to
+        temporary.write_bytes(image.getbuffer())
         seal(temporary)
     return path
 
@@ -42,7 +52,7 @@ def read_groups(path: str | Path, what: str) -> Groups:
     Raises:
         FileError: no such file, a damaged one, or a foreign one.
     """
-    path = _file(Path(path))
+    path = file_of(path)
     found = sealed(path)
     groups = _read(path, what) if found is not False else {}
     if not groups or (next(iter(groups.values())).attrs.pop("sealed", 0) and found is None):
@@ -77,8 +87,12 @@ def sealed(path: Path) -> bool | None:
     return check.decode("latin-1") == xxh3_128(body).hexdigest() if mark == _SEAL else None
 
 
-def _file(path: Path) -> Path:
+def file_of(path: str | Path) -> Path:
+    """The file itself, or the one .nc file of a directory."""
+    path = Path(path)
     if path.is_dir():
+        if (path / FINISHED / RESULT).is_file():
+            return path / FINISHED / RESULT
         inside = [path / RESULT] if (path / RESULT).is_file() else sorted(path.glob("*.nc"))
         if len(inside) != 1:
             raise FileError(f"{path} holds {len(inside)} .nc files and no {RESULT}; name the file.")

@@ -38,7 +38,7 @@ def ece(acts: Scores, labels: Labels, bins: int = 10, *, how: str = "mass") -> F
     >>> round(icl.metrics.ece(scores, [0, 0, 0, 1, 1]).item(), 4)
     0.2
     """
-    probabilities, truth = _labelled(acts, labels)
+    probabilities, truth = labelled_queries(acts, labels)
     confidence, answer = probabilities.max(dim=-1)
     hits = (answer == truth).double()
     return _errors(confidence, hits[None], bins, how)[0].float()
@@ -74,7 +74,7 @@ def ece_floor(
         raise AnalysisError(
             f"got quantile={quantile}; expected one between 0 and 1, such as 0.95, or None for the mean."
         )
-    probabilities = _probabilities(acts)
+    probabilities = label_probabilities_of(acts)
     confidence = probabilities[~probabilities.isnan().any(dim=-1)].max(dim=-1).values
     drawn = torch.rand(draws, len(confidence), generator=rng(seed, "calibration floor"), dtype=torch.float64)
     errors = _errors(confidence, (drawn < confidence).double(), bins, how)
@@ -97,40 +97,49 @@ def brier(acts: Scores, labels: Labels) -> Float[Tensor, " query"]:
     >>> icl.metrics.brier(torch.tensor([[0.0, 0.0]]), [1]).item()
     0.5
     """
-    probabilities = _probabilities(acts)
+    probabilities = label_probabilities_of(acts)
     truth = as_classes(labels, len(probabilities))
     gold = torch.nn.functional.one_hot(truth.clamp(min=0), probabilities.shape[1])
     return torch.where(truth >= 0, (probabilities - gold).square().sum(dim=-1), torch.nan).float()
 
 
-def _probabilities(acts: Scores) -> Tensor:
+def label_probabilities_of(acts: Scores) -> Tensor:
     scores = label_scores_of(acts).double()
     if not scores.shape[1]:
         raise AnalysisError("got scores without labels (a free-text task); calibration needs label words.")
     return scores.softmax(dim=-1)
 
 
-def _labelled(acts: Scores, labels: Labels) -> tuple[Tensor, Tensor]:
-    probabilities = _probabilities(acts)
+def labelled_queries(acts: Scores, labels: Labels) -> tuple[Tensor, Tensor]:
+    probabilities = label_probabilities_of(acts)
     truth = as_classes(labels, len(probabilities))
     keep = (truth >= 0) & ~probabilities.isnan().any(dim=-1)
     return probabilities[keep], truth[keep]
 
 
-def _errors(confidence: Tensor, hits: Tensor, bins: int, how: str) -> Tensor:
-    """ECE of several sets of answers, [draw], to queries of these confidences."""
+def bin_weights(confidence: Tensor, bins: int, how: str) -> Float[Tensor, "query bin"]:
+    """Which bin each query belongs to, in parts where queries of one confidence lie across the edge of a bin.
+
+    Raises:
+        AnalysisError: no bins, or an unknown `how`.
+    """
     if bins < 1 or how not in ("mass", "width"):
         raise AnalysisError(f"got bins={bins} and how={how!r}; expected 1 or more, and 'mass' or 'width'.")
     n = len(confidence)
-    if not n:
-        return torch.full((len(hits),), torch.nan, dtype=torch.float64)
     if how == "width":
         member = (confidence * bins).ceil().long().clamp(1, bins) - 1
     else:
         rank = confidence.argsort(stable=True).argsort(stable=True)
-        member = rank * bins // n
+        member = rank * bins // max(n, 1)
     weights = torch.nn.functional.one_hot(member, bins).double()
     _, tie = confidence.unique(return_inverse=True)
-    shared = torch.zeros(int(tie.max()) + 1, bins, dtype=torch.float64).index_add_(0, tie, weights)
-    weights = (shared / torch.bincount(tie)[:, None])[tie]
-    return ((hits - confidence) @ weights).abs().sum(dim=-1) / n
+    shared = torch.zeros(int(tie.max()) + 1 if n else 0, bins, dtype=torch.float64).index_add_(0, tie, weights)
+    return (shared / torch.bincount(tie)[:, None])[tie] if n else weights
+
+
+def _errors(confidence: Tensor, hits: Tensor, bins: int, how: str) -> Tensor:
+    """ECE of several sets of answers, [draw], to queries of these confidences."""
+    weights = bin_weights(confidence, bins, how)
+    if not len(confidence):
+        return torch.full((len(hits),), torch.nan, dtype=torch.float64)
+    return ((hits - confidence) @ weights).abs().sum(dim=-1) / len(confidence)

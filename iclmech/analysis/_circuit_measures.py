@@ -116,15 +116,17 @@ def cosine_weights(
 def qk_weights(
     q: Float[Tensor, "query layer head d_head"],
     k: Float[Tensor, "query demonstration layer kv_head d_head"],
-    scale: float,
+    scale: float | Float[Tensor, "layer"],
 ) -> Float[Tensor, "query layer head demonstration"]:
     """Softmax over demonstrations of scale · q(s_q)·k(y_i): similarity in each head's own W_QK subspace.
 
     q and k as the projections give them, before rotary positions, so only content counts. With grouped queries head h
-    reads key head h // (n_heads / n_kv_heads).
+    reads key head h // (n_heads / n_kv_heads). `scale` is one number, or one for each layer (some GPT-2s divide by the
+    layer's number).
     Source: Cho et al., arXiv 2410.04468, section 4.2.
     """
     if q.shape[2] % k.shape[3]:
         raise AnalysisError(f"got {q.shape[2]} query heads on {k.shape[3]} key heads; expected a multiple.")
     k = k.repeat_interleave(q.shape[2] // k.shape[3], dim=3)
+    scale = scale.to(q)[:, None, None] if isinstance(scale, Tensor) else scale
     return torch.softmax(torch.einsum("qlhd,qnlhd->qlhn", q, k) * scale, dim=-1)

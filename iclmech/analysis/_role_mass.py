@@ -47,6 +47,30 @@ def role_mass(acts: Any, prompts: Any) -> Float[Tensor, "query layer head role"]
     return mass
 
 
+ALLOCATION = ("bos", "context", "query")
+"""Parts of `allocation`: BOS apart, the demonstrations with their separators, the query's own tokens."""
+
+
+def allocation(mass: Float[Tensor, "*rest role"]) -> Float[Tensor, "*rest part"]:
+    """Attention on BOS, on the demonstrations and on the query, from `role_mass`; sums to 1.
+
+    BOS stands apart because many heads rest on it when they have nothing to do: contrasts of context and query are best made
+    of what is left, context / (context + query).
+    Source: Wang et al., arXiv 2411.02688, who measure the share on the user's context.
+
+    >>> allocation(torch.tensor([0.5, 0.1, 0.1, 0.1, 0.0, 0.2])).round(decimals=2).tolist()
+    [0.5, 0.3, 0.2]
+    """
+    return torch.stack([mass[..., 0], mass[..., 1:5].sum(dim=-1), mass[..., 5]], dim=-1)
+
+
+def context_share(mass: Float[Tensor, "*rest role"]) -> Float[Tensor, "*rest"]:
+    """Share of the attention off BOS that lies on the demonstrations; NaN where all of it rests on BOS."""
+    _, context, query = allocation(mass).unbind(dim=-1)
+    total = context + query
+    return torch.where(total > 1e-6, context / total, torch.nan)
+
+
 def head_table(
     measures: Mapping[str, Float[Tensor, "layer head"]], sort_by: str | None = None, ascending: bool = False
 ) -> pd.DataFrame:

@@ -36,4 +36,11 @@ from ._geometry import (
     purity_chance as purity_chance,
 )
 from ._induction import copying as copying, prefix_matching as prefix_matching
-from ._role_mass import MASS_ROLES as MASS_ROLES, head_table as head_table, role_mass as role_mass
+from ._role_mass import (
+    ALLOCATION as ALLOCATION,
+    MASS_ROLES as MASS_ROLES,
+    allocation as allocation,
+    context_share as context_share,
+    head_table as head_table,
+    role_mass as role_mass,
+)

@@ -26,6 +26,12 @@ from ._label_specific import (
     share_kept as share_kept,
     sim_aou_labels as sim_aou_labels,
 )
+from ._reliability import (
+    Reliability as Reliability,
+    debiased_ece2 as debiased_ece2,
+    macro_f1 as macro_f1,
+    reliability as reliability,
+)
 from ._shift import (
     displacement as displacement,
     linear_cka as linear_cka,

@@ -22,3 +22,4 @@ from ._two_way import (
     paired_difference as paired_difference,
     two_way_interval as two_way_interval,
 )
+from ._unit_bootstrap import unit_halves as unit_halves, unit_means as unit_means

@@ -14,15 +14,16 @@ from ._activations import Activations
 from ._collector import StateCollector, dims_of, recorded_sites
 from ._demonstrations import capture_demonstrations
 from ._label_scores import LabelScores
+from ._long_rows import RowPrompts, capture_long_rows
 from ._positions import Places, Position
 from ._prompt_rows import Setting, plan
-from ._request import DEFAULT_SITES, CaptureOptions, Request
+from ._request import DEFAULT_SITES, CaptureOptions, Request, setting_name
 from ._session import Session
 
 
 def capture(
     model: ICLModel,
-    prompts: PromptSet,
+    prompts: PromptSet | RowPrompts,
     setting: Setting = "icl",
     sites: Sequence[str] = DEFAULT_SITES,
     position: Position = "prediction",
@@ -33,6 +34,8 @@ def capture(
     """Run every query and bring back states at one position of each, and the scores of the label words.
 
     Args:
+        prompts: a prompt set, or prompts that are one long row each (`iclmech.functions`): of these every prefix is
+            asked in one pass, and states have an axis "position" over the places where answers are read off.
         setting: "icl", behind the query's demonstrations; "zs", behind BOS alone. Under an update in force
             (`with update.applied(model)`), "zs" is the fine-tuned setting and is recorded as "ft:<hash>".
         sites: any of `iclmech.captures.SITES`, and "context_scores", "context_pattern", "logits" on request.
@@ -56,6 +59,8 @@ def capture(
 
     Source: what is recorded follows Deutch et al. (NAACL 2024), section 3, and Dai et al. (arXiv 2212.10559).
     """
+    if not isinstance(prompts, PromptSet):
+        return capture_long_rows(model, prompts, setting, sites, position, progress, options)
     request = Request.checked(model, setting, sites, position, options)
     return run_request(model, prompts, request, request.session(model, prompts), progress=progress)
 
@@ -109,14 +114,6 @@ def _run(
     scores, dims = labels.finish(), {name: dims_of(name, request.places.axis) for name in states.data}
     name, meta = setting_name(model, request.setting), describe(model, prompts, request)
     return Activations(states.data, dims, scores.labels, scores.targets, name, request.layers, meta, scores.ranks)
-
-
-def setting_name(model: ICLModel, setting: Setting) -> str:
-    """An update in force makes the zero-shot setting the fine-tuned one; its hash stands in every name."""
-    if not model.applied:
-        return setting
-    update = "+".join(model.applied)
-    return f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}"
 
 
 def describe(model: ICLModel, prompts: PromptSet, request: Request) -> dict[str, Any]:

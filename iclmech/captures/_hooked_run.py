@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from iclmech.interventions import Layout, specs_of
+from iclmech.interventions import Layout, hooks_aside, specs_of
 from iclmech.models import SCORE_TAPS, ICLModel
 
 from ._recorder import Recorder
@@ -33,7 +33,7 @@ class EncodedPrefix:
         specs = specs_of(model, prefix_layout(job), job.interventions)
         source = model.capabilities.scores.source
         taps = [] if source == "hook" else [SCORE_TAPS[source][-1]]
-        with torch.set_grad_enabled(job.grad), model.hooks(specs), model.recording(taps) as seen:
+        with torch.set_grad_enabled(job.grad), hooks_aside(model), model.hooks(specs), model.recording(taps) as seen:
             ids = _inputs(model, (), [Row(job.prefix, ())], len(job.prefix))[0]
             self.cache = model.backend.prefix(ids)
         self.keys = {layer: keys for (_, layer), keys in seen.items()}
@@ -87,7 +87,7 @@ def _run_chunk(model: ICLModel, job: Job, index: tuple[int, ...], encoded: Encod
     if job.first_position is not None:
         own = torch.arange(max(lengths)) + job.first_position
         positions = torch.cat([torch.arange(len(job.prefix)), own]).expand(len(rows), -1).to(model.device)
-    with model.hooks([*specs, *recorder.specs()]):
+    with hooks_aside(model), model.hooks([*specs, *recorder.specs()]):
         cache = model.backend.expand(encoded.cache, len(rows)) if encoded else None
         model.forward(inputs, cache=cache, positions=positions, unembed=False)
     return Chunk(index, recorder.stacked(), len(job.prefix), lengths, tuple(job.layers))

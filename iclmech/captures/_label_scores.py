@@ -20,12 +20,13 @@ _ROWS = 256  # logits of this many positions at a time
 
 @dataclass(frozen=True)
 class Scores:
-    """Of every query, or of every (query, variant): scores of the label words and of the right answer (nats per token), and
-    how many tokens are likelier than the right answer's first (-1: unknown)."""
+    """Of every query, or of every (query, variant): scores of the label words and of the right answer (nats per token),
+    how many tokens are likelier than the right answer's first (-1: unknown), and the likeliest token."""
 
     labels: Float[Tensor, "*slot label"]
     targets: Float[Tensor, "*slot"]
     ranks: Int[Tensor, "*slot"]
+    tops: Int[Tensor, "*slot"]
 
 
 def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_vocab"]:
@@ -34,17 +35,27 @@ def log_probs(model: ICLModel, resid: Float[Tensor, "*n d_model"]) -> Float[Tens
     return torch.log_softmax(logits.float() if logits.dtype.itemsize < 4 else logits, dim=-1)
 
 
-class LabelScores:
-    """Adds up the scores of a prompt set, chunk by chunk. With `variants`, query j under variant v has slot j · variants + v."""
+def first_of_target(query: Query, context: Context) -> int:
+    """The first token of a query's right answer, -1 where it is not known."""
+    if query.label is not None and context.label_tokens:
+        return context.label_tokens[query.label][0]
+    return query.target_tokens[0] if query.target_tokens else -1
 
-    def __init__(self, model: ICLModel, prompts: PromptSet, variants: int = 1):
-        self.model, self.prompts, self.variants = model, prompts, variants
+
+class LabelScores:
+    """Adds up the scores of a prompt set, chunk by chunk. With `variants`, query j under variant v has slot j · variants + v.
+
+    `first_token`: an answer is scored by its first token alone.
+    """
+
+    def __init__(self, model: ICLModel, prompts: PromptSet, variants: int = 1, first_token: bool = False):
+        self.model, self.prompts, self.variants, self.first_token = model, prompts, variants, first_token
         width = max((len(context.label_tokens) for context in prompts.contexts), default=0)
         dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
         slots = len(prompts.queries) * variants
         self.sums = torch.full((slots, width), float("nan"), dtype=dtype)
         self.targets = torch.full((slots,), float("nan"), dtype=dtype)
-        self.ranks = torch.full((slots,), -1, dtype=torch.long)
+        self.ranks, self.tops = (torch.full((slots,), -1, dtype=torch.long) for _ in range(2))
 
     @torch.no_grad()
     def add(self, chunk: Chunk, batch: Batch) -> None:
@@ -64,19 +75,14 @@ class LabelScores:
             scores = log_probs(self.model, resid[start : start + _ROWS])
             for row, slot in zip(scores.cpu(), mine, strict=True):
                 self._add_first(slot, row)
-                target = self._first_of_target(slot)
+                self.tops[slot] = row.argmax()
+                target = first_of_target(*self._query(slot))
                 if target >= 0 and not torch.isnan(row[target]):
                     self.ranks[slot] = torch.count_nonzero(row > row[target])
 
     def _query(self, slot: int) -> tuple[Query, Context]:
         query = self.prompts.queries[slot // self.variants]
         return query, self.prompts.contexts[query.context]
-
-    def _first_of_target(self, slot: int) -> int:
-        query, context = self._query(slot)
-        if query.label is not None and context.label_tokens:
-            return context.label_tokens[query.label][0]
-        return query.target_tokens[0] if query.target_tokens else -1
 
     def _add_first(self, slot: int, scores: Float[Tensor, " d_vocab"]) -> None:
         for label, tokens in answers_of(*self._query(slot)):
@@ -107,10 +113,11 @@ class LabelScores:
         for slot in range(len(self.targets)):
             query, context = self._query(slot)
             for label, tokens in answers_of(query, context):
+                scored = 1 if self.first_token else len(tokens)
                 if label < 0:
-                    self.targets[slot] /= len(tokens)
+                    self.targets[slot] /= scored
                 else:
-                    self.sums[slot, label] /= len(tokens)
+                    self.sums[slot, label] /= scored
             if context.label_tokens and query.label is not None:
                 self.targets[slot] = self.sums[slot, query.label]
-        return Scores(self.sums, self.targets, self.ranks)
+        return Scores(self.sums, self.targets, self.ranks, self.tops)

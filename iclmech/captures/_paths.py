@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from iclmech._base import CaptureError, rng
-from iclmech.interventions import EditSite, Intervention, add, all_split
+from iclmech.interventions import EditSite, Intervention, add, all_split, hooks_aside, standing_handles
 from iclmech.models import ICLModel, Twin, twin_of, user_hooks
 from iclmech.models._verified import close, verdict
 
@@ -59,7 +59,7 @@ def _no_cache(model: ICLModel, job: Job) -> str:
         return "positions are shifted"
     if not model.capabilities.cache:
         return "the self-check found no cache that is right on this model"
-    if user_hooks(model):
+    if user_hooks(model, standing_handles(model)):
         return "the model carries hooks of its user"
     short = _short_window(model, job)
     return short if short and verdict(model, "cache behind short windows", partial(_forgets, model)) else ""
@@ -76,7 +76,7 @@ def no_fast_path(model: ICLModel, job: Job, graph: bool = False) -> str:
         return f"{strange[0]} cannot be read there"
     if _short_window(model, job):
         return _short_window(model, job)
-    if user_hooks(model):
+    if user_hooks(model, standing_handles(model)):
         return "the model carries hooks of its user"
     found = _checked_twin(model)
     if isinstance(found, str):
@@ -118,7 +118,8 @@ def _forgets(model: ICLModel) -> str:
 
 def _checked_twin(model: ICLModel) -> Twin | str:
     """The model's twin if it gives the hooked path's numbers on a few rows, or the reason why there is none."""
-    twin = twin_of(model)
+    with hooks_aside(model):
+        twin = twin_of(model)
     if isinstance(twin, str):
         return twin
     wrong = verdict(twin, "captures", partial(_difference, model, twin, "captures"))

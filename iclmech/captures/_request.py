@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, get_args
 
 from iclmech._base import CaptureError, check_sites
-from iclmech.interventions import Intervention
+from iclmech.interventions import Intervention, standing_names
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
@@ -59,7 +59,7 @@ class Request:
             raise CaptureError(
                 f"got position={position!r} and {sorted(attention)[0]!r}; means are taken of states alone."
             )
-        layers = _check_layers(model, options.get("layers"))
+        layers = check_layers(model, options.get("layers"))
         more: dict[str, Any] = {name: value for name, value in options.items() if name != "layers"}
         return cls(setting, names, places, layers, **more)
 
@@ -72,7 +72,8 @@ class Request:
         return Session(model, self.path, self.interventions, prompts=prompts)
 
 
-def _check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, ...]:
+def check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, ...]:
+    """The layers asked for, counted from 0; raises `CaptureError` for those that do not exist."""
     n = model.shape.n_layers
     if layers is None:
         return tuple(range(n))
@@ -80,3 +81,12 @@ def _check_layers(model: ICLModel, layers: Sequence[int] | None) -> tuple[int, .
     if wrong or not len(layers):
         raise CaptureError(f"got layers={list(layers)}; expected some of 0 to {n - 1} of {model.name}.")
     return tuple(layer % n for layer in layers)
+
+
+def setting_name(model: ICLModel, setting: str) -> str:
+    """An update in force makes the zero-shot setting the fine-tuned one; its hash, and what stands in the model, is in every name."""
+    stands = standing_names(model)
+    if not model.applied:
+        return "+".join([setting, *stands])
+    update = "+".join(model.applied)
+    return "+".join([f"ft:{update}" if setting == "zs" else f"{setting}+ft:{update}", *stands])

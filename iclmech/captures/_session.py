@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from iclmech._base import CaptureError
-from iclmech.interventions import Intervention, RoleTable, TokenRoles
+from iclmech.interventions import Intervention, RoleTable, TokenRoles, standing_edits
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
 
@@ -19,7 +19,8 @@ from ._twin_run import FastRun
 
 
 class Session:
-    """A model, the way to take through it, and what is changed there. The prefix of the last run stays encoded.
+    """A model, the way to take through it, and what is changed there, what stands in it included. The prefix of the last run
+    stays encoded.
 
     The weights must stay as they are from the first run to the last.
     """
@@ -34,7 +35,7 @@ class Session:
         grad: bool = False,
     ):
         self.path: Path = path
-        self.model, self.interventions, self.grad = model, tuple(interventions), grad
+        self.model, self.interventions, self.grad = model, (*standing_edits(model), *interventions), grad
         self.roles = TokenRoles(prompts) if prompts is not None else None
         self._fast: FastRun | None = None
         self._hooked: EncodedPrefix | None = None

@@ -45,7 +45,10 @@ class Varied:
 
 
 def variant_chunks(fast: FastRun, job: Job, variants: Sequence[Sequence[EditSite]]) -> Iterator[Chunk]:
-    """States of all rows under all variants; row n under variant v has index n · len(variants) + v."""
+    """States of all rows under all variants; row n under variant v has index n · len(variants) + v.
+
+    With `job.grad` they keep their graph, as far as it lies in what is run again: the clean rows are constants.
+    """
     pairs = _varied(fast, job, variants)
     budget = chunk_tokens(fast.model.device)
     start = 0
@@ -60,8 +63,7 @@ def variant_chunks(fast: FastRun, job: Job, variants: Sequence[Sequence[EditSite
             rows.add(pairs[stop].row)
             stop += 1
         mine = sorted(pairs[start:stop], key=lambda pair: pair.join)
-        with torch.no_grad():
-            values = _VariantPass(fast, job, mine).run()
+        values = _VariantPass(fast, job, mine).run()
         index = tuple(pair.row * len(variants) + pair.variant for pair in mine)
         lengths = tuple(len(job.rows[pair.row].tokens) for pair in mine)
         yield Chunk(index, values, len(fast.prefix), lengths, tuple(job.layers))
@@ -142,9 +144,11 @@ class _VariantPass:
         """States at the recorded positions: by site [pair, at, layer, ...]."""
         first = len(self.fast.prefix) if self.job.first_position is None else self.job.first_position
         positions = [first + n for length in self.lengths for n in range(length)]
-        run_pass(self.now, inputs_of(self.fast.model, [row.tokens for row in self.rows]), positions, self._listen)
-        stacked = {site: torch.stack([self.seen[site, n] for n in self.job.layers], 1) for site in self.job.sites}
-        return {site: value.reshape(*self.at.shape, *value.shape[1:]) for site, value in stacked.items()}
+        with torch.no_grad():
+            run_pass(self.now, inputs_of(self.fast.model, [row.tokens for row in self.rows]), positions, self._listen)
+        with torch.set_grad_enabled(self.job.grad):
+            stacked = {site: torch.stack([self.seen[site, n] for n in self.job.layers], 1) for site in self.job.sites}
+            return {site: value.reshape(*self.at.shape, *value.shape[1:]) for site, value in stacked.items()}
 
     def _mix(self, layer: int, query: Tensor, whole: KeysValues, again: KeysValues | None, scale: float) -> Tensor:
         before, mask = (self.fast.keys[layer], self.fast.values[layer]), self.clean_mask
@@ -183,6 +187,10 @@ class _VariantPass:
 
     def _behind(self, layer: int, block: Any, args: Any, kwargs: Any, output: Tensor) -> None:
         """The block again, on the variants that have left their rows; then those join that leave them above it."""
+        with torch.set_grad_enabled(self.job.grad):
+            self._again(layer, block, args, kwargs, output)
+
+    def _again(self, layer: int, block: Any, args: Any, kwargs: Any, output: Tensor) -> None:
         inputs, n = states_of(args, kwargs), self.tokens[layer]
         states = inputs[:, self.base[:n]] if self.states is None else self.states
         states = self.edits("resid_pre", layer, states[0])[None]

@@ -12,18 +12,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from iclmech._base import CaptureError, rng, track
-from iclmech.interventions import EditSite, Intervention, add
+from iclmech.interventions import EditSite, Intervention, add, standing_edits
 from iclmech.models import ICLModel, Twin
 from iclmech.models._verified import close, verdict
 from iclmech.tasks import PromptSet
 
-from ._capture import describe, setting_name
+from ._capture import describe
 from ._collector import ATTENTION, StateCollector, dims_of, recorded_sites
 from ._hooked_run import hooked_chunks, prefix_layout
 from ._label_scores import LabelScores
 from ._paths import fast_twin, no_fast_path
 from ._prompt_rows import Batch, Setting, plan
-from ._request import Request
+from ._request import Request, setting_name
 from ._run_rows import Chunk, Job, Path, Row
 from ._session import Session
 from ._twin_edits import editable
@@ -38,13 +38,14 @@ class VariantActivations:
     """Predictions and states of every query under every variant, on the CPU.
 
     Attributes: `label_scores` (mean log-probability per token, nats), `target_scores` and `target_ranks` as in
-    `Activations`; `data`: by site, [query, variant, layer, ...] at the prediction position; `logits` [query, variant,
+    `Activations`; `top_tokens`, the likeliest of the whole vocabulary; `data`: by site, [query, variant, layer, ...] at the prediction position; `logits` [query, variant,
     d_vocab]; `setting`, `layers`, `meta`.
     """
 
     label_scores: Float[Tensor, "query variant label"]
     target_scores: Float[Tensor, "query variant"]
     target_ranks: Int[Tensor, "query variant"]
+    top_tokens: Int[Tensor, "query variant"]
     data: Mapping[str, Tensor]
     setting: str
     layers: tuple[int, ...]
@@ -71,6 +72,7 @@ def capture_variants(
     *,
     layers: Sequence[int] | None = None,
     match_positions: bool = False,
+    first_token: bool = False,
     path: Path = "auto",
     progress: bool = False,
 ) -> VariantActivations:
@@ -84,6 +86,7 @@ def capture_variants(
         setting: "icl" or "zs".
         sites: states at the prediction position, or "logits"; scores of the answers always come.
         layers: of those states; all by default.
+        first_token: score answers by their first token alone: its log-probability in nats.
         match_positions, path, progress: as in `capture`.
 
     Returns:
@@ -105,10 +108,11 @@ def capture_variants(
     n, last = len(changes), model.shape.n_layers - 1
     sizes = {"query": len(prompts.queries) * n}
     states = StateCollector(model, request.names, request.layers, request.places, sizes)
-    labels, run = LabelScores(model, prompts, n), _Run(model, prompts, changes, path)
+    labels, run = LabelScores(model, prompts, n, first_token), _Run(model, prompts, changes, path)
     recorded = tuple(dict.fromkeys((*recorded_sites(request.names), "resid_post")))
     wanted = tuple(dict.fromkeys((*request.layers, last)))
     batches = plan(prompts, setting, request.places, match_positions)
+    batches = [batch for batch in batches if not (first_token and batch.answers)]
     with model.reading():
         for batch in track(batches, f"capturing {n} variants, {setting}", enabled=progress):
             asked = (("resid_post",), (last,)) if batch.answers else (recorded, wanted)
@@ -122,8 +126,9 @@ def capture_variants(
     data = {name: value.unflatten(0, shape) for name, value in states.data.items()}
     dims = {name: ("query", "variant", *dims_of(name)[1:]) for name in data}
     meta = {**describe(model, prompts, request), "variants": n, "dims": dims}
-    parts = (scores.labels.unflatten(0, shape), scores.targets.unflatten(0, shape), scores.ranks.unflatten(0, shape))
-    return VariantActivations(*parts, data, name, request.layers, meta)
+    found = (of.unflatten(0, shape) for of in (scores.labels, scores.targets, scores.ranks, scores.tops))
+    own, targets, ranks, tops = found
+    return VariantActivations(own, targets, ranks, tops, data, name, request.layers, meta)
 
 
 def _expanded(batch: Batch, n: int) -> Batch:
@@ -137,7 +142,9 @@ class _Run:
     """Variants through the model: together on the twin where they can be, else one by one."""
 
     def __init__(self, model: ICLModel, prompts: PromptSet, changes: list[tuple[Intervention, ...]], path: Path):
-        self.model, self.changes, self.path = model, changes, path
+        stands = standing_edits(model)
+        self.model, self.path = model, path
+        self.changes = [(*stands, *change) for change in changes]
         self.clean = Session(model, "fast", prompts=prompts)
         self.alone = [Session(model, path, change, prompts=prompts) for change in changes]
 

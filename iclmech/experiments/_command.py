@@ -40,7 +40,10 @@ def command_of(result: Result, out: str = "runs/again") -> str | None:
     words: list[str] = []
     for f in fields(request):
         value = getattr(request, f.name)
-        if value is None or (value == f.default and f.name not in ALWAYS):
+        if value is None or (value == f.default and f.name not in (*ALWAYS, *request.positional)):
+            continue
+        if f.name in request.positional:
+            words.insert(0, shlex.quote(spell(value)))
             continue
         flag = f.name.replace("_", "-")
         if isinstance(value, bool):

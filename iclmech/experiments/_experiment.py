@@ -10,14 +10,16 @@ Command line, sweeps, files, figures and pages are made from this record; nothin
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from iclmech._base import REGISTRIES, Result, digest, resolve, tensor_digest
+from iclmech._base import REGISTRIES, Cells, Result, resolve
 
+from ._content_hash import content_hash
 from ._request import CUSTOM, ExperimentError, Request
+from ._run import run_in
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Experiment:
         page: "package.module:PAGE": how the report shows it.
         stored_as: what its files call it, where that is not "iclmech <name>".
         estimate: "package.module:function" of (request, **inputs) → what it would take, in words through `str`.
+        keeps: the protocol takes `cells`, a `Cells`, and asks it for every part of its work, so that it can go on from them.
     """
 
     name: str
@@ -47,21 +50,41 @@ class Experiment:
     page: str = ""
     stored_as: str = ""
     estimate: str | Callable[..., Any] = ""
+    keeps: bool = False
 
-    def run(self, request: Request, *, progress: bool = True, **inputs: Any) -> Result:
+    def run(
+        self,
+        request: Request,
+        *,
+        progress: bool = True,
+        out: str | Path | None = None,
+        force: bool = False,
+        **inputs: Any,
+    ) -> Result:
         """Resolve what is missing, run, and say in the result what was asked.
 
         Args:
             request: plain values.
             progress: show a bar on standard error.
+            out: a directory for the result, its table and the request. Finished parts are kept there while it runs: the same
+                call goes on from them, and once it is finished reads the result.
+            force: replace another result that stands in `out`, and discard the parts of another unfinished run.
             inputs: objects that stand behind "custom:" names, and those of `needs` that are there already.
 
         Raises:
-            ExperimentError: a "custom:" name without its object.
+            ExperimentError: a "custom:" name without its object; with `out`, an object without a content hash.
+            FileError: another process writes into `out`, or something else stands there.
         """
-        inputs = self._resolved(request, inputs)
+        if out is None:
+            return self.made(request, progress, Cells(), self.resolved(request, inputs))
+        with run_in(out) as directory:
+            return directory.result_of(self, request, inputs, progress=progress, force=force)
+
+    def made(self, request: Request, progress: bool, cells: Cells, inputs: dict[str, Any]) -> Result:
+        """The result of a request, all of whose inputs are there; finished parts come from `cells` and go to it."""
         protocol = resolve(self.protocol) if isinstance(self.protocol, str) else self.protocol
-        result = protocol(request, progress=progress, **inputs)
+        more = {"cells": cells} if self.keeps else {}
+        result = protocol(request, progress=progress, **more, **inputs)
         result.kind = self.name
         return result.with_provenance(kind=self.name, request=request.record())
 
@@ -72,9 +95,10 @@ class Experiment:
                 f"{self.name} cannot tell beforehand what it takes; run it on few queries and seeds first."
             )
         function = resolve(self.estimate) if isinstance(self.estimate, str) else self.estimate
-        return function(request, **self._resolved(request, inputs))
+        return function(request, **self.resolved(request, inputs))
 
-    def _resolved(self, request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
+    def resolved(self, request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs with what is missing of `needs` loaded by the names in the request."""
         if not isinstance(request, self.request):
             raise ExperimentError(f"got a {type(request).__name__}; {self.name} takes a {self.request.__name__}.")
         lost = [name for name in request.objects if name not in inputs]
@@ -147,28 +171,3 @@ class Given:
         if own:
             self.inputs[field] = own
         return tuple(f"{n}={CUSTOM}{content_hash(own[n])}" if n in own else n for n in things)
-
-
-def content_hash(value: Any) -> str:
-    """A hash of what an object consists of, or "unhashed" where that cannot be told.
-
-    Tensors and arrays: their content. Objects with `hash`: that. Functions: their code, constants and defaults, unless they
-    close over something.
-    """
-    own = getattr(value, "hash", None)
-    if isinstance(own, str):
-        return own
-    if callable(own):
-        return str(own())
-    if hasattr(value, "detach"):
-        return tensor_digest(value)[:16]
-    code = getattr(value, "__code__", None)
-    if code is not None and not getattr(value, "__closure__", None):
-        return digest(_code(code), repr(value.__defaults__))
-    return "unhashed"
-
-
-def _code(code: types.CodeType) -> list[Any]:
-    """What a function does: its instructions, names and constants, inner functions included."""
-    constants = [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
-    return [code.co_code.hex(), list(code.co_names), constants]

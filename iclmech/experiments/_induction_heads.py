@@ -102,7 +102,7 @@ def run_induction(request: InductionRequest, *, progress: bool, model: ICLModel)
             f"{model.shape.n_ctx}, and a row."
         )
     weights = weights_view(model)
-    half = _random_tokens(model, n_tokens, n_rows, request.seed)
+    half = random_tokens(model, n_tokens, n_rows, request.seed)
     measured = [_measure(model, row.tolist(), weights) for row in track(half, "induction heads", enabled=progress)]
     stacked = {name: torch.stack([m[name] for m in measured]) for name in measured[0]}
     rows = stacked["prefix_matching"][:, None].double().numpy()
@@ -118,7 +118,8 @@ def run_induction(request: InductionRequest, *, progress: bool, model: ICLModel)
     return InductionHeads(data, provenance=provenance(model={"name": model.name, "hash": model.hash()}))
 
 
-def _random_tokens(model: ICLModel, n: int, rows: int, seed: int) -> Tensor:
+def random_tokens(model: ICLModel, n: int, rows: int, seed: int) -> Tensor:
+    """Rows of n random tokens [row, token], no special ones among them, different within a row where there are so many."""
     special = set(getattr(model.backend.tokenizer, "all_special_ids", None) or [model.bos])
     pool = torch.tensor([t for t in range(model.shape.d_vocab) if t not in special])
     generator = rng(seed, "repeated tokens")

@@ -21,7 +21,7 @@ def load(path: str | Path) -> Result:
     """Any saved result, as an object of its own kind.
 
     Args:
-        path: the file that `result.save` or the command line wrote, or its directory.
+        path: the file that `result.save` or the command line wrote, or its directory; or that of a sweep, finished or not.
 
     Returns:
         A `Comparison`, `Circuit`, …; a plain `Result`, which says what is missing, where the experiment that made it is not

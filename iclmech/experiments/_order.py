@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from iclmech._base import Claim, Result, provenance, track
+from iclmech._base import Cells, Claim, Result, provenance, track
 from iclmech.analysis import metrics
 from iclmech.analysis.statistics import two_way_interval
 from iclmech.captures import Activations, capture
@@ -100,6 +102,7 @@ def order_sensitivity(
     n_boot: int = 1000,
     level: float = 0.95,
     progress: bool = False,
+    out: str | Path | None = None,
 ) -> OrderSensitivity:
     """Run the same demonstrations in several orders, in context and as updates, and compare what comes out.
 
@@ -115,6 +118,7 @@ def order_sensitivity(
         level: of the intervals.
         n_boot: of no effect any more; intervals are two-way, not resampled.
         progress: show a bar on standard error.
+        out: a directory in which what is finished is kept, as in `compare`.
 
     Returns:
         An `OrderSensitivity`.
@@ -140,13 +144,20 @@ def order_sensitivity(
         n_boot=n_boot,
         level=level,
     )
-    return ORDER.run(request, progress=progress, **given.inputs)  # type: ignore[return-value]  # an OrderSensitivity
+    return ORDER.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # an OrderSensitivity
 
 
 def run_orders(
-    request: OrderRequest, *, progress: bool, model: ICLModel, task: Task, updates: Any = None, parameters: Any = None
+    request: OrderRequest,
+    *,
+    progress: bool,
+    model: ICLModel,
+    task: Task,
+    updates: Any = None,
+    parameters: Any = None,
+    cells: Cells | None = None,
 ) -> OrderSensitivity:
-    """Run the orders as the request says."""
+    """Run the orders as the request says; `cells` hold the seeds that were finished before."""
     if request.n_orders < 2 or request.k < 2 or not task.label_words:
         raise ExperimentError(
             f"got n_orders={request.n_orders}, k={request.k} on {task.name!r}; expected at least two orders of at least two "
@@ -161,9 +172,9 @@ def run_orders(
     for seed in track(seeds, "orders", enabled=progress):
         prompts = build_prompts(model, task, request.k, request.n_queries, seed, separator=request.separator)
         hashes.append(prompts.hash)
-        orders = [prompts, *(prompts.reordered(1000 * seed + n) for n in range(1, request.n_orders))]
-        runs = _runs(model, orders, {name: (f, rates[name]) for name, f in methods.items()})
-        for name, value in _measures(prompts, runs).items():
+        timed = {name: (f, rates[name]) for name, f in methods.items()}
+        found = (cells or Cells()).once(f"seed {seed}", partial(_seed, model, prompts, request.n_orders, timed))
+        for name, value in found.items():
             for at, numbers in value.items():
                 collected.setdefault(name, {}).setdefault(at, []).append(numbers)
     origin = provenance(
@@ -172,6 +183,14 @@ def run_orders(
         loss=request.loss, level=request.level,
     )  # fmt: skip
     return OrderSensitivity(_dataset(collected, request), provenance=origin)
+
+
+def _seed(
+    model: ICLModel, prompts: PromptSet, n_orders: int, updates: dict[str, tuple[Any, float]]
+) -> dict[str, dict[str, Tensor]]:
+    """The measures of one draw of demonstrations in all its orders."""
+    orders = [prompts, *(prompts.reordered(1000 * prompts.seed + n) for n in range(1, n_orders))]
+    return _measures(prompts, _runs(model, orders, updates))
 
 
 def _runs(model: ICLModel, orders: Sequence[PromptSet], updates: dict[str, tuple[Any, float]]) -> Runs:

@@ -43,4 +43,5 @@ ORDER = Experiment(
     title="The same demonstrations in several orders, in context and as updates.",
     result="iclmech.experiments._order:OrderSensitivity",
     stored_as="iclmech order sensitivity",
+    keeps=True,
 )

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from iclmech._base import ICLMechError, digest
 
@@ -32,6 +32,9 @@ class ExperimentError(ICLMechError, ValueError):
 @dataclass(frozen=True)
 class Request:
     """Plain values only: str, int, float, bool, None and tuples of these. The string below a field is its help."""
+
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Fields that the command line takes without a flag."""
 
     def record(self) -> dict[str, Any]:
         """The request for a file: JSON-serialisable, tuples as lists."""

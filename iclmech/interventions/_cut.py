@@ -1,9 +1,10 @@
-"""Cutting attention edges, and the two controls for it."""
+"""Cutting attention edges or weakening them, and the two controls for it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -48,7 +49,8 @@ class CutMeter:
 
 @dataclass(frozen=True)
 class CutEdges(AttentionEdit):
-    """Sets the scores of edges to -inf, so that the rest of the row shares their attention. Made by `cut_edges`.
+    """Multiplies the attention on edges by a factor, 0 for a cut, so that the rest of the row shares what they lose. Made by
+    `cut_edges` and `scale_edges`.
 
     `control`: cut other edges of the same destinations instead, as many ("random") or of the same attention mass
     ("mass", head by head, by the attention of this very pass).
@@ -60,6 +62,7 @@ class CutEdges(AttentionEdit):
     control: Control | None = None
     seed: int = 0
     meter: CutMeter | None = field(default=None, compare=False)
+    factor: float = 0.0
 
     def edits(self, model: ICLModel, layout: Layout) -> list[LayerEdit]:
         """A score edit for every layer, or none where the pass computes no destination."""
@@ -101,7 +104,8 @@ class _Cut:
         if self.cut.meter is not None:
             self.cut.meter.add(chosen, torch.softmax(picked.detach().float(), dim=-1))
         edited = scores.clone()
-        edited[row, :, at] = picked.masked_fill(chosen, float("-inf"))
+        shift = math.log(self.cut.factor) if self.cut.factor else float("-inf")
+        edited[row, :, at] = torch.where(chosen, picked + shift, picked)
         return edited
 
     def _chosen(self, picked: Tensor) -> Bool[Tensor, "edge_row head key"]:
@@ -186,6 +190,46 @@ def cut_edges(
         chosen = PositionEdges(edges) if isinstance(edges, Sequence) else edges
     as_tuple = lambda which: (which,) if isinstance(which, int) else None if which is None else tuple(which)  # noqa: E731 - used twice, here only
     return CutEdges(chosen, as_tuple(layers), as_tuple(heads), control, seed, meter)
+
+
+def scale_edges(
+    prompts: PromptSet | None,
+    edges: str | Sequence[tuple[int, int]] | EdgeSet,
+    factor: float | int,
+    *,
+    layers: Sequence[int] | int | None = None,
+    heads: Sequence[int] | int | None = None,
+    control: Control | None = None,
+    seed: int = 0,
+    across: bool = False,
+    meter: CutMeter | None = None,
+) -> CutEdges:
+    """Multiply the attention on edges by a factor; the row is normalised again, so that other keys share what they lose.
+
+    log(factor) is added to the scores. 0 is `cut_edges`, 1 changes nothing, more than 1 strengthens. To emphasise a role,
+    weaken the others: "x+s+sep->s_q" at .01 for the labels.
+
+    Args:
+        prompts, edges, layers, heads, across: as in `cut_edges`; one intervention for each layer where heads differ.
+        factor: 0 or more.
+        control: "random" scales as many other causal edges of the same destinations, "mass" others of the same attention.
+        seed: of the control.
+        meter: adds up the edges that are scaled, and the attention on them.
+
+    Returns:
+        An intervention for `capture(..., interventions=[...])`.
+
+    Raises:
+        InterventionError: a negative factor, unknown names, or edges that are not causal.
+
+    Source: Zhang et al. (arXiv 2311.02262), who scale the other keys of chosen heads by .01.
+
+    >>> weaker = scale_edges(None, "x->s_q", 0.5, layers=2, heads=[1])
+    """
+    if not 0 <= factor < float("inf"):
+        raise InterventionError(f"got factor={factor}; expected 0 (a cut) to 1 (no change), or more to strengthen.")
+    more = {"layers": layers, "heads": heads, "control": control, "seed": seed, "across": across, "meter": meter}
+    return replace(cut_edges(prompts, edges, **more), factor=float(factor))  # type: ignore[arg-type]  # its own arguments
 
 
 def parse_edges(edges: str) -> tuple[list[str], list[str]]:

@@ -143,7 +143,7 @@ def _whole(edit: StateEdit, tensor: Tensor) -> Tensor:
     return edit.put(tensor, (edit.rows, edit.positions), edit.rows)
 
 
-def _edit(
+def edit_site(
     site: str,
     change: Change,
     layers: Sequence[int] | int | None,
@@ -209,7 +209,7 @@ def zero(
 
     >>> edit = zero("z", layers=3, heads=[1], at="s_q")
     """
-    return _edit(site, lambda x, *_: torch.zeros_like(x), layers, heads, at, prompts)
+    return edit_site(site, lambda x, *_: torch.zeros_like(x), layers, heads, at, prompts)
 
 
 def scale(
@@ -223,7 +223,7 @@ def scale(
 ) -> EditSite:
     """Multiply a site by a number or a tensor that broadcasts. Places as in `zero`; differentiable in `factor`."""
     change = lambda x, layer, *_: x * _value_at(factor, layer, x)  # noqa: E731 - a name for one line
-    return _edit(site, change, layers, heads, at, prompts, _of_tokens(factor, site))
+    return edit_site(site, change, layers, heads, at, prompts, _of_tokens(factor, site))
 
 
 def add(
@@ -237,7 +237,7 @@ def add(
 ) -> EditSite:
     """Add a vector (or one per layer, {layer: vector}) to a site. Places as in `zero`; differentiable in `value`."""
     change = lambda x, layer, *_: x + _value_at(value, layer, x)  # noqa: E731 - a name for one line
-    return _edit(site, change, layers, heads, at, prompts, _of_tokens(value, site))
+    return edit_site(site, change, layers, heads, at, prompts, _of_tokens(value, site))
 
 
 def replace(
@@ -254,7 +254,7 @@ def replace(
     def change(x: Tensor, layer: int, *_: object) -> Tensor:
         return torch.zeros_like(x) + _value_at(value, layer, x)
 
-    return _edit(site, change, layers, heads, at, prompts, _of_tokens(value, site))
+    return edit_site(site, change, layers, heads, at, prompts, _of_tokens(value, site))
 
 
 def graft(
@@ -289,4 +289,4 @@ def graft(
             raise InterventionError(f"got states of shape {tuple(new.shape[1:])}; {site} has {tuple(x.shape[1:])}.")
         return new
 
-    return _edit(site, change, sorted(states), heads, at, prompts, by_row=True)
+    return edit_site(site, change, sorted(states), heads, at, prompts, by_row=True)

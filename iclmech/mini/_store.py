@@ -20,16 +20,27 @@ NAME = "icl-mini"
 
 
 def list_mini_models() -> list[str]:
-    """The names that `mini_model_dir` takes: ``"icl-mini"`` and its snapshots ``"icl-mini@step-N"``, by step."""
-    steps = sorted(int(file.stem.removeprefix("step-")) for file in (DATA / "snapshots").glob("step-*.safetensors"))
-    final = (NAME,) if (DATA / NAME / "model.safetensors").is_file() else ()
-    return [*final, *(f"{NAME}@step-{step}" for step in steps)]
+    """The names that `mini_model_dir` takes: each shipped model, "icl-mini" first, with its snapshots: "icl-mini@step-N"
+    by step, and other seeds of its recipe, "fn-linear@seed-N"."""
+    found = sorted(file.parent.name for file in DATA.glob("*/model.safetensors"))
+    names = sorted(found, key=lambda name: name != NAME)
+    return [one for name in names for one in (name, *(f"{name}@{kind}-{n}" for kind, n in _snapshots(name)))]
+
+
+def _snapshot_folder(name: str) -> Path:
+    return DATA / "snapshots" / (name if name != NAME else "")
+
+
+def _snapshots(name: str) -> list[tuple[str, int]]:
+    """("step", N) by step, then ("seed", N)."""
+    stems = [file.stem.rpartition("-") for file in _snapshot_folder(name).glob("*.safetensors")]
+    return sorted(((kind, int(n)) for kind, _, n in stems), key=lambda one: (one[0] != "step", one[1]))
 
 
 def mini_model_dir(name: str = NAME) -> Path:
-    """A directory in Hugging Face format that holds the shipped model or one of its snapshots.
+    """A directory in Hugging Face format that holds a shipped model or one of its snapshots.
 
-    The model's own directory is package data. A snapshot is package data in half precision without configuration and
+    A model's own directory is package data. A snapshot is package data in half precision without configuration and
     tokenizer, which are the model's; it is completed, as float32, once in a directory for temporary files that is the
     user's alone; what stands there is compared with the shipped files before it is used.
 
@@ -38,23 +49,24 @@ def mini_model_dir(name: str = NAME) -> Path:
     """
     if name not in list_mini_models():
         raise ModelError(f"model {name!r} is not shipped; expected one of {list_mini_models()}.")
-    if name == NAME:
-        return DATA / NAME
+    base, _, snapshot = name.partition("@")
+    if not snapshot:
+        return DATA / base
     from safetensors.torch import load_file, save_file
 
-    weights = DATA / "snapshots" / f"{name.split('@')[1]}.safetensors"
+    weights = _snapshot_folder(base) / f"{snapshot}.safetensors"
     check = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
     target = _private_directory() / f"{weights.stem}-{check}"
-    if _is_whole(target, weights):
+    if _is_whole(target, DATA / base, weights):
         return target
     making = Path(tempfile.mkdtemp(dir=target.parent))
     for file in _BESIDE:
-        shutil.copy(DATA / NAME / file, making / file)
+        shutil.copy(DATA / base / file, making / file)
     save_file({n: t.float() for n, t in load_file(weights).items()}, making / "model.safetensors", {"format": "pt"})
     try:
         making.rename(target)
     except OSError:
-        if _is_whole(target, weights):  # another process was first
+        if _is_whole(target, DATA / base, weights):  # another process was first
             shutil.rmtree(making, ignore_errors=True)
         else:  # what stands there is not ours to trust
             target = making
@@ -84,14 +96,14 @@ def _own_directory() -> Path:
     return made
 
 
-def _is_whole(target: Path, weights: Path) -> bool:
-    """Whether a completed snapshot is there with the shipped weights, configuration and tokenizer, and nothing else."""
+def _is_whole(target: Path, base: Path, weights: Path) -> bool:
+    """Whether a completed snapshot is there with the shipped weights, its model's configuration and tokenizer, and nothing else."""
     from safetensors.torch import load_file
 
     try:
         if {file.name for file in target.iterdir()} != {*_BESIDE, "model.safetensors"}:
             return False
-        if any((target / file).read_bytes() != (DATA / NAME / file).read_bytes() for file in _BESIDE):
+        if any((target / file).read_bytes() != (base / file).read_bytes() for file in _BESIDE):
             return False
         found, expected = load_file(target / "model.safetensors"), load_file(weights)
     except Exception:  # not there, damaged, or not to be read

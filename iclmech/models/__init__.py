@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._identity import model_identity as model_identity
 from ._load import list_models as list_models, load_model as load_model
 from ._model import ICLModel as ICLModel, Selector as Selector
 from ._model_file import get_model_file as get_model_file
@@ -35,4 +36,10 @@ from .twin._partial_pass import (
     with_first as with_first,
     with_states as with_states,
 )
-from .twin._twin import Place as Place, Twin as Twin, attention as attention, narrowed as narrowed
+from .twin._twin import (
+    Place as Place,
+    Twin as Twin,
+    at_places as at_places,
+    attention as attention,
+    narrowed as narrowed,
+)

@@ -98,7 +98,7 @@ def only_own_scripts(text: str) -> str:
 
 def page_of(result: Result) -> Page:
     """The page of a result's kind, or the usual one."""
-    target = getattr(result.experiment, "page", "")
+    target = getattr(result.experiment, "page", "") or getattr(type(result), "page", "")
     return resolve(target) if target else USUAL
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from iclmech._base import PromptError, np_rng
 
+from ._chat import ChatTokenizer
 from ._label_tokens import encode_labels, shared_start
 from ._prompt_parts import Context, Demonstration, Query, Span
 from ._records import Example
@@ -52,7 +53,7 @@ class PromptBuild:
                 f"task {self.task.name!r}, {place}: the filled template {self.task.render(example)!r} has no tokens under "
                 f"{self.tokenizer.name}; expected at least one. Remove the record, or add words to the template."
             )
-        return tokens, spans
+        return self.tokenizer.turn(tokens, spans) if isinstance(self.tokenizer, ChatTokenizer) else (tokens, spans)
 
     def _answer(self, word: str, example: Example, place: str) -> list[int]:
         answer = self.tokenizer.label(word)

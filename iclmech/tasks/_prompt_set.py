@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from iclmech._base import PromptError, digest
 
 from . import _controls
+from ._chat import tokenizer_of
 from ._html import prompt_html
 from ._label_permutations import share_kept
 from ._prompt_parts import (
@@ -18,7 +19,6 @@ from ._prompt_parts import (
     Role as Role,
     Span as Span,
 )
-from ._tokens import PieceTokenizer
 from ._window import context_room
 
 
@@ -233,7 +233,7 @@ class PromptSet:
             PromptError: another number of words (answers in free text have none), words that cannot be told apart, or a
                 context that outgrows the window.
         """
-        tokenizer = PieceTokenizer.of(model)
+        tokenizer = tokenizer_of(model, chat=bool(self.meta.get("chat")))
         made = _controls.with_label_words(self.contexts, label_words, tokenizer)
         room, longest = self._room(made), max(len(c.tokens) for c in made)
         if room is not None and longest > room:

@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 
 from iclmech._base import ICLMechWarning, PromptError, np_rng
 
+from ._chat import tokenizer_of
 from ._prompt_build import PromptBuild
 from ._prompt_parts import Context, Query
 from ._prompt_set import PromptSet
-from ._select import Choose, Selection, Selector, selection_name
+from ._select import Choose, GivenRows, RowNumbers, Selection, Selector, selection_name
 from ._task import Task
-from ._tokens import PieceTokenizer
 
 
 def build_prompts(
@@ -25,11 +25,13 @@ def build_prompts(
     n_contexts: int = 1,
     *,
     separator: str | None = None,
-    selection: Selection | Selector | Choose = "random",
+    selection: Selection | Selector | Choose | RowNumbers = "random",
     query_seed: int = 0,
     queries_from: Literal["test", "train"] = "test",
     max_share: float = 0.5,
     n_ctx: int | None = None,
+    chat: bool = False,
+    label_words: Literal["own", "shared"] = "own",
 ) -> PromptSet:
     """Draw demonstrations and queries, tokenise them, and fit them into the model's window.
 
@@ -50,13 +52,19 @@ def build_prompts(
         seed: draws the demonstrations (and label words, where the task redraws them). Context c depends on (seed, c) only.
         n_contexts: number of demonstration sets.
         separator: after each demonstration; None is the task's own, `"<eos>"` the end-of-text token, `""` nothing.
-        selection: `"random"`; `"balanced"`: as many of each class as can be, in random order; or a `Selector`, which chooses
-            demonstrations for each query, so that every query has a context of its own.
+        selection: `"random"`; `"balanced"`: as many of each class as can be, in random order; or a `Selector` (such as those of
+            `icl.selection`), which chooses demonstrations for each query, so that every query has a context of its own; or
+            row numbers of the training examples, for all queries or a list for each.
         query_seed: draws the queries, which thus are the same for every `seed` and `k`.
         queries_from: `"train"` draws queries from training examples that are no demonstrations here (held out, to choose
             a learning rate on).
         max_share: the largest part of the window for one text. The default lets one demonstration fit beside any query.
         n_ctx: a smaller window than the model's.
+        chat: make every input a turn of the user and every answer a turn of the assistant, in the marks of the tokenizer's chat
+            template, which stand in the place of the separator and of the space before an answer. BOS comes first; a
+            system message, which some templates put before the first turn, is left out.
+        label_words: of a task that redraws them, `"own"` gives every context its own, `"shared"` all those of the first: what
+            is averaged over contexts then has one meaning.
 
     Raises:
         PromptError: an argument out of range, label words that cannot be told apart, nothing to draw from, or a window too
@@ -75,11 +83,12 @@ def build_prompts(
         >>> [(prompts.contexts[q.context].demonstrations[0].text, q.text) for q in prompts.queries]
         [('harbor', 'honey'), ('basket', 'bridge'), ('desert', 'dragon')]
     """
-    _check_arguments(k, n_queries, n_contexts, selection, queries_from, max_share)
-    tokenizer = PieceTokenizer.of(model, n_ctx)
+    selection = _checked(k, n_queries, n_contexts, selection, queries_from, max_share, label_words)
+    tokenizer = tokenizer_of(model, n_ctx, chat)
     if not isinstance(selection, str):
         n_contexts = min(n_queries, len(getattr(task, queries_from)))
-    episode_seeds = [int(np_rng(seed, f"episode {c}").integers(2**31)) for c in range(n_contexts)]
+    numbers = [0] * n_contexts if label_words == "shared" else range(n_contexts)
+    episode_seeds = [int(np_rng(seed, f"episode {c}").integers(2**31)) for c in numbers]
     build = PromptBuild(tokenizer, task, task.separator if separator is None else separator, max_share, selection)
     episodes = [task.episode(s) for s in episode_seeds]
     if isinstance(selection, str):
@@ -96,13 +105,7 @@ def build_prompts(
         warnings.warn(f"Prompts of task {task.name!r}: " + " ".join(notes), ICLMechWarning, stacklevel=2)
     kept = len(contexts[0].demonstrations)
     return PromptSet(
-        contexts=contexts,
-        queries=queries,
-        bos=tokenizer.bos,
-        task=task.name,
-        k=kept,
-        k_requested=k,
-        seed=seed,
+        contexts=contexts, queries=queries, bos=tokenizer.bos, task=task.name, k=kept, k_requested=k, seed=seed,
         dropped={"queries": len(build.long_queries), "demonstrations": len(build.long_demonstrations), "cut": k - kept},
         n_ctx=tokenizer.n_ctx,
         meta={
@@ -115,20 +118,25 @@ def build_prompts(
             "queries_from": queries_from,
             "max_share": max_share,
             "episode_seeds": episode_seeds,
+            "chat": chat,
             "notes": notes,
         },
         token_strings=tokenizer.strings(_all_tokens(contexts, queries)),
-    )
+    )  # fmt: skip
 
 
-def _check_arguments(
+def _checked(
     k: int,
     n_queries: int,
     n_contexts: int,
-    selection: str | Selector | Choose,
+    selection: str | Selector | Choose | RowNumbers,
     queries_from: str,
     max_share: float,
-) -> None:
+    label_words: str,
+) -> Selection | Selector | Choose:
+    """Raises `PromptError` for an argument out of range. Returns the selection, row numbers as a selector."""
+    if isinstance(selection, Sequence) and not isinstance(selection, str):
+        selection = GivenRows(selection)
     for name, value, least in (("k", k, 0), ("n_queries", n_queries, 1), ("n_contexts", n_contexts, 1)):
         if value < least:
             raise PromptError(f"got {name}={value}; expected {least} or more.")
@@ -145,10 +153,13 @@ def _check_arguments(
             f"got n_contexts={n_contexts} with the selection {selection_name(selection)!r}, under which every query has a context "
             "of its own; leave n_contexts out."
         )
+    if label_words not in ("own", "shared"):
+        raise PromptError(f"got label_words={label_words!r}; expected 'own' or 'shared'.")
     if queries_from not in ("train", "test"):
         raise PromptError(f"got queries_from={queries_from!r}; expected 'test' or 'train'.")
     if not 0 < max_share <= 1:
         raise PromptError(f"got max_share={max_share}; expected a share of the window, above 0 and at most 1.")
+    return selection  # type: ignore[return-value]  # a text is one of the names, as checked
 
 
 def _all_tokens(contexts: Sequence[Context], queries: Sequence[Query]) -> list[int]:

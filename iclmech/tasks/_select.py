@@ -46,6 +46,42 @@ class Selector(Protocol):
 Choose = Callable[[Sequence[Example], Query, int, int], Sequence[int]]
 """A selector as a plain function."""
 
+RowNumbers = Sequence[int] | Sequence[Sequence[int]]
+"""Rows of the training examples: the same for every query, or a list for each query in its order."""
+
+
+class GivenRows:
+    """Demonstrations by row number. `build_prompts(selection=[3, 1, 2])` means the same.
+
+    Args:
+        rows: row numbers of the training examples in the order in which they are to stand, the same for all queries; or one such
+            list for each query. Of more than k the last ones are taken, which stand next to the query.
+
+    Example:
+        >>> import iclmech as icl
+        >>> model, task = icl.load_model("icl-mini"), icl.load_task("mini/sentiment")
+        >>> prompts = icl.build_prompts(model, task, k=2, n_queries=2, selection=[[5, 6], [8, 7]])
+        >>> [[d.index for d in context.demonstrations] for context in prompts.contexts]
+        [[5, 6], [8, 7]]
+    """
+
+    name = "given rows"
+
+    def __init__(self, rows: RowNumbers):
+        self.rows = list(rows)
+
+    def choose(self, train: Sequence[Example], query: Query, k: int, seed: int) -> list[int]:
+        """The rows of this query: its number is that of its context."""
+        each: Any = self.rows
+        if self.rows and isinstance(self.rows[0], Sequence):
+            if query.context >= len(self.rows):
+                raise PromptError(
+                    f"got rows for {len(self.rows)} queries and a query number {query.context}; expected a list for each. "
+                    "Give more lists, or a smaller n_queries."
+                )
+            each = self.rows[query.context]
+        return [int(row) for row in each][-k:]
+
 
 def selection_name(selection: str | Selector | Choose) -> str:
     """What results call a selection: its name, else that of its class or function."""

@@ -81,7 +81,7 @@ def export_net(
     if words is None:
         save_tokenizer(directory, net.config.n_ctx)
     else:
-        _save_word_tokenizer(names, directory, net.config.n_ctx)
+        save_word_tokenizer(names, directory, net.config.n_ctx)
         config |= {"eos_token_id": None, "pad_token_id": None}
     config |= {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "rms_norm_eps": net.config.norm_eps}
     (directory / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
@@ -100,7 +100,7 @@ def _exported(net: SmallNet, model: int, embed: Tensor | None, unembed: Tensor |
     return weights
 
 
-def _save_word_tokenizer(words: Sequence[str], directory: Path, n_ctx: int) -> None:
+def save_word_tokenizer(words: Sequence[str], directory: Path, n_ctx: int) -> None:
     """A tokenizer of whole words, split at white space, that puts the first word in front as BOS.
 
     Any other word is read as BOS: TransformerLens tries one, and expects to get by.

@@ -7,14 +7,24 @@ would be one forward too many, so the graph of all tokens is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from iclmech._base import Guard
-from iclmech.models import EndOfPass, KeysValues, PartialPass, Twin, attention, first_of, states_of, with_states
+from iclmech.models import (
+    EndOfPass,
+    KeysValues,
+    PartialPass,
+    Twin,
+    at_places,
+    attention,
+    first_of,
+    states_of,
+    with_states,
+)
 
 Take = Callable[[int, Tensor], None]
 """Called after every block with its number and its output where the loss reads, [row, counted, d_model], graph and all."""
@@ -23,12 +33,13 @@ Take = Callable[[int, Tensor], None]
 class Blocks:
     """One pass of `inputs`, ids [row, token] or embeddings [row, token, d_model]; the loss reads the outputs at `at`.
 
+    `at`: [counted], the same in all rows, or [row, counted].
+
     `few`: run blocks again there. `repeating` tells hooks on the twin that a block is being run again.
     """
 
-    def __init__(self, twin: Twin, inputs: Tensor, at: Sequence[int], few: bool):
-        self.twin, self.inputs, self.few = twin, inputs, few
-        self.at = torch.tensor(at, device=inputs.device)
+    def __init__(self, twin: Twin, inputs: Tensor, at: Tensor, few: bool):
+        self.twin, self.inputs, self.few, self.at = twin, inputs, few, at
         self._bare = False  # whether the block under way runs without a graph but for its keys and values
         self._pass = PartialPass(twin, self._mix, inputs.shape[1])
 
@@ -70,7 +81,7 @@ class Blocks:
             return args, kwargs
 
         def after(block: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            take(layer, self._again(block, args, kwargs) if self.few else first_of(output)[:, self.at])
+            take(layer, self._again(block, args, kwargs) if self.few else at_places(first_of(output), self.at))
 
         guard.hook(block, before, before=True, with_kwargs=True)
         if not last:
@@ -90,6 +101,8 @@ class Blocks:
         if again is None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self._bare):
                 return attention(query, *whole, scale, None)
-        ahead = torch.arange(self.inputs.shape[1], device=query.device) > self.at[:, None]
+        ahead = torch.arange(self.inputs.shape[1], device=query.device) > self.at[..., None]  # [*row, counted, token]
+        if ahead.ndim == 3:
+            ahead = ahead[:, None]
         mask = torch.zeros(ahead.shape, dtype=query.dtype, device=query.device).masked_fill(ahead, float("-inf"))
         return attention(query, *whole, scale, mask)

@@ -116,6 +116,26 @@ def loss_of(logits: Float[Tensor, "*layer counted d_vocab"], sample: Sample) -> 
     return losses_of(logits.flatten(0, -2), index.flatten(), sample.terms()).view(index.shape).mean(-1)
 
 
+def batches_of(samples: list[Sample]) -> list[list[Sample]]:
+    """Samples that go through the model together: embedding rows of one length, read at the same positions, all at once;
+    others one by one."""
+    first = samples[0]
+    if all(s.embedded and len(s) == len(first) and s.positions == first.positions for s in samples):
+        return [samples]
+    return [[sample] for sample in samples]
+
+
+def rows_of(model: ICLModel, samples: list[Sample]) -> Tensor:
+    """The inputs of a batch (see `batches_of`) as the model takes them."""
+    return torch.cat([sample.row(model) for sample in samples])
+
+
+def batch_loss(logits: Float[Tensor, "row counted d_vocab"], samples: list[Sample]) -> Float[Tensor, ""]:
+    """The mean of the losses of a batch."""
+    losses = [loss_of(mine, sample) for mine, sample in zip(logits, samples, strict=True)]
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+
+
 def samples_of(model: ICLModel, source: Source, loss: str) -> list[Sample]:
     """The demonstrations of a `PromptSet` with one context, of a `Context`, or of a list, in their order; or samples.
 

@@ -1,8 +1,8 @@
-"""Training of key and value projections through a plain twin of the model, several learning rates at once.
+"""Training of key and value projections through a plain twin of the model, several updates at once.
 
 The weights stay as they are: ΔW is added to what a projection gives out, x·(W + ΔW)ᵀ = x·Wᵀ + x·ΔWᵀ, and its gradient is
-the product of the projection's inputs with the gradient at its outputs, so no graph holds a weight. Learning rates are
-rows of one batch, each with a ΔW of its own.
+the product of the projection's inputs with the gradient at its outputs, so no graph holds a weight. Learning rates, and
+other labels or orders of the demonstrations, are rows of one batch, each with a ΔW of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from iclmech.models import ICLModel, Parameter, Twin, twin_of, user_hooks
 
 from ._blocks import Blocks
 from ._parameter_layout import KINDS
-from ._samples import Sample, losses_of
+from ._samples import Sample
+from ._side_by_side import SideBySide
 from ._step import ADVICE, Step
 
 PlainWay = Literal["through", "batched", "layerwise"]
@@ -29,7 +30,7 @@ PlainWay = Literal["through", "batched", "layerwise"]
 _LOGITS = 16 * 2**20
 """Bytes of logits that are held at a time."""
 _TOKENS = 1024
-"""Tokens that rates may take together."""
+"""Tokens that rows may take together."""
 
 
 def plain_twin(model: ICLModel, parameters: list[Parameter], longest: int) -> Twin | None:
@@ -47,7 +48,7 @@ def plain_twin(model: ICLModel, parameters: list[Parameter], longest: int) -> Tw
 
 
 class PlainRun:
-    """ΔW of every parameter for every rate, and the steps that make it."""
+    """ΔW of every parameter for every row (a learning rate and its samples), and the steps that make it."""
 
     def __init__(self, model: ICLModel, twin: Twin, parameters: list[Parameter], rates: Sequence[float], way: PlainWay):
         self.model, self.twin, self.parameters, self.rates, self.way = model, twin, parameters, list(rates), way
@@ -65,17 +66,12 @@ class PlainRun:
         self._blocks: Blocks | None = None
 
     @staticmethod
-    def few(sample: Sample) -> bool:
-        """Whether blocks are run again where the loss reads, instead of keeping the graph of all tokens."""
-        return 2 * len(sample.positions) <= len(sample)
-
-    @staticmethod
-    def rates_at_once(samples: Sequence[Sample]) -> int:
-        """How many learning rates go through together."""
+    def rows_at_once(samples: Sequence[Sample]) -> int:
+        """How many rows go through together."""
         return max(1, _TOKENS // max(len(sample) for sample in samples))
 
-    def step(self, samples: list[Sample], steps: Sequence[Step]) -> None:
-        """One step of every rate on the mean over `samples`."""
+    def step(self, samples: list[SideBySide], steps: Sequence[Step]) -> None:
+        """One step of every row on the mean over `samples`."""
         found: list[list[tuple[Parameter, Tensor, Tensor]]] = []
         values: list[Tensor] = []
         for sample in samples:
@@ -89,7 +85,7 @@ class PlainRun:
             self._descend(factors, steps, len(samples))
 
     def results(self) -> list[tuple[dict[str, Tensor], list[Any]]]:
-        """For every rate ΔW on the CPU and the losses; ΔW is handed over and no longer here.
+        """For every row ΔW on the CPU and the losses; ΔW is handed over and no longer here.
 
         Raises `UpdateError` for a ΔW that is not finite.
         """
@@ -103,12 +99,11 @@ class PlainRun:
         return list(zip(found, self.losses, strict=True))
 
     def _gradients(
-        self, sample: Sample, steps: Sequence[Step]
+        self, sample: SideBySide, steps: Sequence[Step]
     ) -> tuple[Tensor, list[tuple[Parameter, Tensor, Tensor]]]:
-        """Losses [rate] or [rate, layer]; and for every parameter gradients at its outputs and its inputs."""
-        inputs = sample.row(self.model)
-        inputs = inputs.expand(len(self.rates), *inputs.shape[1:])
-        self._blocks = blocks = Blocks(self.twin, inputs, sample.positions, self.few(sample))
+        """Losses [row] or [row, layer]; and for every parameter gradients at its outputs and its inputs."""
+        inputs = sample.inputs.expand(len(self.rates), *sample.inputs.shape[1:])
+        self._blocks = blocks = Blocks(self.twin, inputs, sample.at, sample.few)
         kept: list[Tensor] = []
         columns: list[Tensor] = []
         factors: list[tuple[Parameter, Tensor, Tensor]] = []
@@ -138,20 +133,19 @@ class PlainRun:
         return torch.cat(columns, 1), factors
 
     def _read(
-        self, outputs: Float[Tensor, "rate layer counted d_model"], sample: Sample
-    ) -> tuple[Float[Tensor, "rate layer"], Float[Tensor, "rate layer counted d_model"]]:
+        self, outputs: Float[Tensor, "row layer counted d_model"], sample: SideBySide
+    ) -> tuple[Float[Tensor, "row layer"], Float[Tensor, "row layer counted d_model"]]:
         """Losses of blocks' outputs, and the gradients of their sum; the logits are there a few tokens at a time."""
-        rows, terms = outputs.detach().flatten(0, 2), sample.terms()
-        index = torch.arange(outputs.shape[2], device=rows.device).expand(outputs.shape[:3]).flatten()
+        rows, numbers = outputs.detach().flatten(0, 2), sample.numbers(*outputs.shape[:2]).flatten()
         at_once = max(1, _LOGITS // (self.model.shape.d_vocab * rows.dtype.itemsize))
         found: list[tuple[Tensor, Tensor]] = []
-        for part, places in zip(rows.split(at_once), index.split(at_once), strict=True):
+        for part, places in zip(rows.split(at_once), numbers.split(at_once), strict=True):
             part.requires_grad_(True)
-            lost = losses_of(self.twin.readout(part[None])[0], places, terms)
+            lost = sample.losses(self.twin.readout(part[None])[0], places)
             (gradient,) = torch.autograd.grad(lost.sum(), part)
             found.append((lost.detach(), gradient))
         losses, pull = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return losses.view(outputs.shape[:3]).mean(-1), pull.view_as(outputs) / outputs.shape[2]
+        return sample.mean(losses.view(outputs.shape[:3])), sample.shared(pull.view_as(outputs))
 
     def _take(self, outputs: Tensor, pull: Tensor) -> list[tuple[Parameter, Tensor, Tensor]]:
         """Gradients at the outputs of all projections seen since the last call, with their inputs.

@@ -78,3 +78,11 @@ def test_qk_weights_map_grouped_heads() -> None:
         torch.testing.assert_close(weights[1, 2, head], scores.softmax(-1))
     with pytest.raises(AnalysisError, match="4 query heads on 3 key heads"):
         circuit.qk_weights(q, torch.zeros(2, 6, 3, 3, 5), 1.0)
+
+
+def test_qk_weights_take_a_scale_for_each_layer() -> None:
+    q, k = torch.randn(2, 3, 4, 5), torch.randn(2, 6, 3, 2, 5)
+    scales = torch.tensor([0.5, 0.25, 2.0])
+    weights = circuit.qk_weights(q, k, scales)
+    for layer, scale in enumerate(scales.tolist()):
+        assert torch.allclose(weights[:, layer], circuit.qk_weights(q, k, scale)[:, layer])

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import iclmech as icl
-from iclmech._base import np_rng
+from iclmech._base import UpdateError, np_rng
 from iclmech.experiments import CompareError, CompareRequest
-from iclmech.experiments.comparison._plan import plan_of
+from iclmech.experiments.comparison._plan import Plan, plan_of
 
 WORDS = ["good", "fine", "poor", "dull", "odd", "long", "warm", "cold"]
 COMMON: dict[str, Any] = {
@@ -158,3 +158,25 @@ def test_demonstrations_of_one_token_have_unrelated_text() -> None:
     options = {"k": 3, "n_queries": 3, "seeds": 1, "n_boot": 20, "progress": False, "updates": "gd"}
     found = icl.compare(mini, task, lr=0.01, controls=["icl:unrelated_text"], **options)
     assert found.data.sim_aou_overall.sel(comparison="icl:unrelated_text").notnull().all()
+
+
+def test_labellings_are_learnt_one_by_one_where_one_of_them_diverges(
+    result: icl.Comparison, model: icl.ICLModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, refused = Plan.update, []
+
+    def update(self: Plan, name: str, model: icl.ICLModel, prompts: Any, lr: Any) -> Any:
+        if isinstance(prompts, list):
+            refused.append(len(prompts))
+            raise UpdateError("one of them is not finite")
+        return whole(self, name, model, prompts, lr)
+
+    monkeypatch.setattr(Plan, "update", update)
+    controls = ["icl:shuffled_labels", "shuffled_labels"]
+    again = icl.compare(
+        model, small_task(), controls=controls, label_specific=True, calibrate="dc", n_permutations=2, **COMMON
+    )
+    assert refused == [2, 7, 7, 7, 2, 7, 7, 7]  # permutations, then labellings in three orders, for each seed
+    assert again.notes == result.notes
+    for name in ("sim_aou", "sim_aou_labels", "accuracy"):
+        np.testing.assert_allclose(again.means[name], result.means[name], atol=1e-5)

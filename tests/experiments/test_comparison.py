@@ -13,8 +13,8 @@ from iclmech import ICLMechError
 from iclmech._base import FileError, to_ascii_json
 from iclmech.experiments import Comparison
 from iclmech.experiments.comparison._dataset import Extent, gather, gather_queries
-from iclmech.experiments.comparison._measure import Records
 from iclmech.experiments.comparison._plan import Plan, controls_of
+from iclmech.experiments.comparison._records import Records
 from iclmech.experiments.comparison._request import CompareRequest
 
 WEIRD = 'tab\tNUL\x00 lone \ud800 snowman ☃ emoji 🧊 quote " </script> \r\n'

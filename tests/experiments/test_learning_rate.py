@@ -12,8 +12,9 @@ from iclmech._base import UpdateError
 from iclmech.experiments import CompareError, CompareRequest
 from iclmech.experiments.comparison import _held_out as held_out
 from iclmech.experiments.comparison._learning_rate import label_entropy
-from iclmech.experiments.comparison._measure import Condition, Records
+from iclmech.experiments.comparison._measure import Condition
 from iclmech.experiments.comparison._plan import plan_of
+from iclmech.experiments.comparison._records import Records
 
 COMMON: dict[str, Any] = {"k": 4, "n_queries": 8, "seeds": 1, "controls": "none", "n_boot": 20, "progress": False}
 

@@ -32,7 +32,7 @@ def test_layer_by_layer_the_displacement_is_that_of_the_update(
     before = {name: p.clone() for name, p in model.hooked.named_parameters()}
     found = matched.matched_scales(model, prompts, position, update, noise)
     assert all(torch.equal(before[name], p) for name, p in model.hooked.named_parameters())
-    plain = matched._by_capture(model, prompts, position, update, noise)
+    plain = matched.scales_by_capture(model, prompts, position, update, noise)
     np.testing.assert_allclose(found.aim, plain.aim, rtol=2e-3)
     np.testing.assert_allclose(found.scales, plain.scales, rtol=0.02, atol=1e-3)
     assert (found.reached == plain.reached).all()

@@ -11,8 +11,8 @@ from iclmech._base import to_ascii_json
 from iclmech.experiments import Comparison
 from iclmech.experiments.comparison._dataset import Extent, gather
 from iclmech.experiments.comparison._learning_rate import RateCurve
-from iclmech.experiments.comparison._measure import Records
 from iclmech.experiments.comparison._plan import DEFAULT_GRID, Plan, controls_of, updates_of
+from iclmech.experiments.comparison._records import Records
 from iclmech.experiments.comparison._request import CompareRequest
 
 HOSTILE = '<script>window.hacked=1</script>"\'</textarea><img src=x onerror="window.hacked=1">'

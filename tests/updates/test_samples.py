@@ -8,7 +8,7 @@ from jaxtyping import TypeCheckError
 
 from iclmech._base import UpdateError
 from iclmech.tasks import PromptSet
-from iclmech.updates import Sample, cross_entropy
+from iclmech.updates import Sample, cross_entropy, squared_error
 from iclmech.updates._samples import digest_of, loss_of, samples_of
 
 
@@ -117,3 +117,20 @@ def test_embedding_rows_have_two_axes(shape):
 def test_samples_that_do_not_fit_the_model_are_refused(sample, text, tiny_model):
     with pytest.raises(UpdateError, match=text):
         samples_of(tiny_model("gpt2"), [sample], "label")
+
+
+def test_rows_of_one_length_go_through_together_and_teach_the_same() -> None:
+    import iclmech as icl
+    from iclmech.updates._samples import batches_of
+
+    model = icl.load_model("fn-linear")
+    rows = torch.randn(3, 2, 64, generator=torch.Generator().manual_seed(0))
+    alike = [Sample(row, [1], squared_error([float(n)], 6)) for n, row in enumerate(rows)]
+    mixed = [*alike[:2], Sample(torch.cat([rows[2], rows[0]]), [1], squared_error([2.0], 6))]  # the same, with a tail
+    assert [len(batch) for batch in batches_of(alike)] == [3]
+    assert len(batches_of(mixed)) == 3
+    for method in (icl.gradient_descent, icl.layer_causal_gd):
+        one, other = (method(model, s, lr=0.01, batch="full", epochs=3) for s in (alike, mixed))
+        for name, delta in one.deltas.items():
+            rounding = 1e-7  # all there is of a key bias's gradient
+            assert (delta - other.deltas[name]).norm() <= 1e-4 * delta.norm() + rounding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._experiment import Given
@@ -34,6 +35,7 @@ def inference_circuit(
     n_boot: int = 1000,
     level: float = 0.95,
     progress: bool = False,
+    out: str | Path | None = None,
 ) -> Circuit:
     """Measure the three steps of the inference circuit, and cut each of them, against controls.
 
@@ -58,6 +60,7 @@ def inference_circuit(
         separator, selection: as in `build_prompts`.
         n_boot, level: resamples and level of the intervals.
         progress: show a bar on standard error.
+        out: a directory in which what is finished is kept, as in `compare`.
 
     Returns:
         A `Circuit`.
@@ -86,4 +89,4 @@ def inference_circuit(
         n_boot=n_boot,
         level=level,
     )
-    return CIRCUIT.run(request, progress=progress, **given.inputs)  # type: ignore[return-value]  # its result is a Circuit
+    return CIRCUIT.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # its result is a Circuit

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,10 +72,17 @@ def choose_windows(
     nll = np.zeros_like(accuracy)
     sets = [RoleEdges(prompts, *parse_edges(edge)) for edge in plan.edges]  # each finds its tokens once
     pairs = [(e, w) for e in range(len(plan.edges)) for w in range(len(plan.windows))]
-    for e, w in track(pairs, "choosing windows", enabled=plan.progress):
+
+    def excess(e: int, w: int) -> list[float]:
         cut, other = (run_cut(model, prompts, sets[e], plan.windows[w], arm, 0)[0] for arm in ("cut", "random"))
-        accuracy[e, w] = np.nanmean(other.correct) - np.nanmean(cut.correct)
-        nll[e, w] = np.nanmean(cut.nll) - np.nanmean(other.nll)
+        return [
+            float(np.nanmean(other.correct) - np.nanmean(cut.correct)),
+            float(np.nanmean(cut.nll) - np.nanmean(other.nll)),
+        ]
+
+    for e, w in track(pairs, "choosing windows", enabled=plan.progress):
+        name = f"windows / {plan.edges[e]} {plan.windows[w]}"
+        accuracy[e, w], nll[e, w] = plan.cells.once(name, partial(excess, e, w))
     best = dict(zip(plan.edges, nll.argmax(axis=1).tolist(), strict=True))
     return {edge: plan.windows[w] for edge, w in best.items()}, accuracy, nll
 
@@ -90,30 +99,28 @@ class CutRuns:
 
 def run_cuts(model: ICLModel, prompts: list[PromptSet], windows: dict[str, Window], plan: CircuitPlan) -> CutRuns:
     """Every edge with its controls, on the queries of all seeds."""
-    runs: dict[tuple[str, str], list[Scores]] = {}
-    meters: dict[tuple[str, str], list[CutMeter]] = {}
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     sets = {(edge, n): RoleEdges(p, *parse_edges(edge)) for edge in plan.edges for n, p in enumerate(prompts)}
     wanted = [(edge, arm, n) for edge in plan.edges for arm in ARMS for n in range(len(prompts))]
     for edge, arm, n in track(wanted, "cutting edges", enabled=plan.progress):
-        scores, meter = run_cut(model, prompts[n], sets[edge, n], windows[edge], arm, plan.seeds[n])
-        runs.setdefault((edge, arm), []).append(scores)
-        meters.setdefault((edge, arm), []).append(meter)
+        work = partial(_cut_numbers, model, prompts[n], sets[edge, n], windows[edge], arm, plan.seeds[n])
+        found = plan.cells.once(f"cuts / {edge} {arm} seed {plan.seeds[n]}", work)
+        runs.setdefault((edge, arm), []).append(found)
 
     def table(field: str) -> np.ndarray:
-        return np.array(
-            [[float(np.nanmean([getattr(m, field) for m in meters[edge, arm]])) for arm in ARMS] for edge in plan.edges]
-        )
+        return np.array([[_mean([m[field] for m in runs[edge, arm]]) for arm in ARMS] for edge in plan.edges])
 
     joined = [
-        np.stack(
-            [
-                np.stack([joined_clusters([getattr(s, f) for s in runs[edge, arm]]) for arm in ARMS])
-                for edge in plan.edges
-            ]
-        )
+        np.stack([np.stack([joined_clusters([s[f] for s in runs[edge, arm]]) for arm in ARMS]) for edge in plan.edges])
         for f in ("correct", "nll")
     ]
     return CutRuns(joined[0], joined[1], table("mean_edges"), table("mean_mass"))
+
+
+def _cut_numbers(*what: Any) -> dict[str, Any]:
+    """What `run_cut` gives, as plain values for a cell."""
+    scores, meter = run_cut(*what)
+    return {**vars(scores), "mean_edges": meter.mean_edges, "mean_mass": meter.mean_mass}
 
 
 def joined_clusters(arrays: list[np.ndarray]) -> np.ndarray:
@@ -121,3 +128,9 @@ def joined_clusters(arrays: list[np.ndarray]) -> np.ndarray:
     widest = max(a.shape[1] for a in arrays)
     padding = [[(0, 0), (0, widest - a.shape[1]), *[(0, 0)] * (a.ndim - 2)] for a in arrays]
     return np.concatenate([np.pad(a, p, constant_values=np.nan) for a, p in zip(arrays, padding, strict=True)])
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of what is known; NaN where nothing is: inputs of one token have no edge inside."""
+    known = [value for value in values if value == value]
+    return float(np.mean(known)) if known else float("nan")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from iclmech._base import Cells
 from iclmech.interventions import parse_edges
 from iclmech.models import ICLModel
 from iclmech.tasks import Task
@@ -40,6 +41,7 @@ class CircuitPlan:
     reference: Reference | None = None
     selection: Any = "random"
     progress: bool = False
+    cells: Cells = field(default_factory=Cells)
 
     def record(self) -> dict[str, Any]:
         """The plan for the provenance: JSON-serialisable."""

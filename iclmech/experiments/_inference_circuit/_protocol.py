@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from iclmech._base import ICLMechWarning, np_rng, provenance
+from iclmech._base import Cells, ICLMechWarning, np_rng, provenance
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task, build_prompts
 
 from .._request import seeds_of
-from ._cuts import choose_windows, joined_clusters, run, run_cuts
+from ._cuts import Scores, choose_windows, joined_clusters, run, run_cuts
 from ._dataset import build_dataset
 from ._plan import SETTINGS, CircuitError, CircuitPlan, Reference, edges_of, windows_of
 from ._request import CircuitRequest
@@ -30,8 +31,10 @@ def run_circuit(
     task: Task,
     reference: Reference | None = None,
     selection: Any = None,
+    cells: Cells | None = None,
 ) -> Circuit:
-    """Measure and cut as the request says; `reference` and `selection` are what its "custom:" names stand for."""
+    """Measure and cut as the request says; `reference` and `selection` are what its "custom:" names stand for, `cells` what
+    was finished before."""
     if not task.label_words:
         raise CircuitError(f"the task {task.name!r} has free-text answers; the circuit is defined by label words.")
     if request.k < 1:
@@ -39,13 +42,14 @@ def run_circuit(
     plan = CircuitPlan(
         request, task, seeds_of(request.seeds), edges_of(request.edges), windows_of(model, request.windows), reference,
         selection if selection is not None else request.selection, progress,
+        cells or Cells(),
     )  # fmt: skip
     notes: list[str] = []
     held_out_seed = int(np_rng(plan.seeds[0], "held-out contexts").integers(2**31))
     held_out = _prompts(model, plan, held_out_seed, notes, held_out=True)
     prompts = [_prompts(model, plan, seed, notes) for seed in plan.seeds]
     windows = choose_windows(model, held_out, plan)
-    settings = {name: [_setting(model, p, name) for p in prompts] for name in SETTINGS}
+    settings = {name: [_setting(model, p, name, plan) for p in prompts] for name in SETTINGS}
     data = build_dataset(
         plan,
         {
@@ -54,7 +58,7 @@ def run_circuit(
         },
         run_cuts(model, prompts, windows[0], plan),
         {variant: _joined(found) for variant, found in _states(model, prompts, plan).items()},
-        state_measures(model, held_out, reference),
+        plan.cells.once("states / held out", partial(state_measures, model, held_out, reference)),
         windows,
         _chance(prompts),
     )
@@ -64,11 +68,15 @@ def run_circuit(
 
 def _states(model: ICLModel, prompts: list[PromptSet], plan: CircuitPlan) -> dict[str, list[dict[str, np.ndarray]]]:
     """Measures of states by variant: the model itself and, where asked for, one freshly drawn per seed."""
-    found = {"trained": [state_measures(model, p, plan.reference) for p in prompts]}
-    if plan.request.untrained:
-        drawn = zip(plan.seeds, prompts, strict=True)
-        found["untrained"] = [state_measures(model.untrained(seed), p, plan.reference) for seed, p in drawn]
-    return found
+
+    def measured(variant: str, p: PromptSet) -> dict[str, np.ndarray]:
+        subject = model if variant == "trained" else model.untrained(p.seed)
+        return state_measures(subject, p, plan.reference)
+
+    variants = ("trained", "untrained") if plan.request.untrained else ("trained",)
+    return {
+        v: [plan.cells.once(f"states / {v}, seed {p.seed}", partial(measured, v, p)) for p in prompts] for v in variants
+    }
 
 
 def _prompts(model: ICLModel, plan: CircuitPlan, seed: int, notes: list[str], held_out: bool = False) -> PromptSet:
@@ -85,10 +93,13 @@ def _prompts(model: ICLModel, plan: CircuitPlan, seed: int, notes: list[str], he
     return prompts
 
 
-def _setting(model: ICLModel, prompts: PromptSet, name: str) -> Any:
-    if name == "icl:shuffled_labels":
-        return run(model, prompts.with_shuffled_labels(prompts.seed), "icl")
-    return run(model, prompts, name)
+def _setting(model: ICLModel, prompts: PromptSet, name: str, plan: CircuitPlan) -> Scores:
+    def scores() -> dict[str, np.ndarray]:
+        if name == "icl:shuffled_labels":
+            return vars(run(model, prompts.with_shuffled_labels(prompts.seed), "icl"))
+        return vars(run(model, prompts, name))
+
+    return Scores(**plan.cells.once(f"settings / {name}, seed {prompts.seed}", scores))
 
 
 def _joined(found: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -58,4 +58,5 @@ CIRCUIT = Experiment(
     figures="iclmech.figures:circuit_figures",
     page="iclmech.report.pages.circuit:PAGE",
     stored_as="iclmech circuit",
+    keeps=True,
 )

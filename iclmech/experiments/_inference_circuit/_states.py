@@ -108,7 +108,8 @@ def _retrieval(model: ICLModel, prompts: PromptSet, acts: Activations, y: Activa
     attention = circuit.label_attention(acts["context_pattern"].nan_to_num(), at)
     states = y["resid_post"].transpose(1, 2)[owner]  # [query, demonstration, layer, d]
     keys = y["k"].transpose(1, 2)[owner]
-    scale = model.capabilities.scores.scale
+    scores = model.capabilities.scores
+    scale = torch.tensor([scores.scale_in(layer) for layer in range(model.shape.n_layers)], dtype=keys.dtype)
     votes = {
         "attention": circuit.vote(attention, labels, n_classes),
         "residual": circuit.vote(circuit.cosine_weights(acts["resid_post"], states), labels, n_classes),

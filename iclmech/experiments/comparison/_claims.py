@@ -123,7 +123,7 @@ def _old_gains(result: Comparison, setting: str) -> list[Estimated]:
     return [Estimated(BASELINES["zs"], float(d), nothing, nothing, nothing, OLD_FILE) for d in shown]
 
 
-def _reason(n_seeds: int, bounds: Any, otherwise: str = "too much is masked") -> str:
+def _reason(n_seeds: int, bounds: Any, otherwise: str = "in too many layers one side is masked") -> str:
     if n_seeds == 0:
         return otherwise
     if n_seeds < SEEDS_FOR_CLAIMS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._experiment import Given
@@ -50,6 +51,7 @@ def compare(
     label_specific: bool = False,
     progress: bool = True,
     dry_run: bool = False,
+    out: str | Path | None = None,
 ) -> Comparison | Estimate:
     """What k demonstrations do in context, beside what gradient descent on the same k demonstrations does.
 
@@ -89,6 +91,8 @@ def compare(
             model. It takes about 20 more updates for each update and seed.
         progress: show a bar on standard error, or a line every half minute where that is no terminal.
         dry_run: run nothing but a short probe, and say what it would take.
+        out: a directory for result, table and request. What is finished is kept there: the same call goes on from it after a
+            stop, with the same bits, and reads the result once it is whole.
 
     Returns:
         A `Comparison`; with `dry_run` an `Estimate`: steps, tokens, seconds. What is NaN was not run or is masked everywhere; `provenance["notes"]` says what happened.
@@ -136,7 +140,7 @@ def compare(
     )
     if dry_run:
         return COMPARE.estimated(request, **given.inputs)
-    return COMPARE.run(request, progress=progress, **given.inputs)  # type: ignore[return-value]  # its result is a Comparison
+    return COMPARE.run(request, progress=progress, out=out, **given.inputs)  # type: ignore[return-value]  # its result is a Comparison
 
 
 def _plain_rates(lr: Any) -> Any:

@@ -14,7 +14,7 @@ from ._roster import Side
 
 if TYPE_CHECKING:
     from ._dataset import Extent
-    from ._measure import Records
+    from ._records import Records
 
 
 ENOUGH = 0.75

@@ -12,7 +12,7 @@ masked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +44,7 @@ class Control:
         basic: without beating it a similarity says nothing.
         shows: what a lead over it shows to matter: "the labels".
         needs_task: it needs another task.
+        kinds: which kinds of updates it is a control of.
         colour, dash, legend: its line in every figure, and its name there where that is not `title`.
     """
 
@@ -59,6 +60,7 @@ class Control:
     basic: bool = False
     shows: str = ""
     needs_task: bool = False
+    kinds: tuple[str, ...] = ("weights", "vector")
     colour: str = GREY
     dash: str = "dot"
     legend: str = ""
@@ -66,6 +68,10 @@ class Control:
     def __call__(self, *arguments: Any) -> Any:
         """What the control puts in the place of the real thing."""
         return imported(self.make)(*arguments)
+
+    def suits(self, update: str) -> bool:
+        """Whether it is a control of this update."""
+        return kind_of(update) in self.kinds
 
     @property
     def key(self) -> str:
@@ -82,14 +88,20 @@ class Trial:
         lr: its learning rate.
         position: where that rate stands on the grid.
         weights: the real update; None where it diverged.
-        learn: the same method on other prompts (PromptSet, name of the control) → `WeightUpdate`, or None with a note.
+        learn: the same method on other prompts ([PromptSet, …], name of the control) → a `WeightUpdate` each; one that
+            diverges is left out with a note.
     """
 
     update: str
     lr: float
     position: int
     weights: WeightUpdate | None
-    learn: Callable[[PromptSet, str], WeightUpdate | None]
+    learn: Callable[[Sequence[PromptSet], str], list[WeightUpdate]]
+
+
+def kind_of(update: str) -> str:
+    """What an update puts in: "weights", also where it is one's own, or "vector"."""
+    return getattr(REGISTRIES["update"].get(update), "kind", "weights")
 
 
 def controls_named(names: Any = None) -> list[Control]:

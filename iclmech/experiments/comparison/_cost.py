@@ -21,7 +21,7 @@ from .controls import _matched_update as matched
 
 _CHUNKS = 2
 _BATCHED = 0.4
-"""What a rate costs that is trained together with others, in single ones."""
+"""What an update costs that is trained together with others (rates, labellings, orders), in single ones."""
 _SEARCH = 4
 """Zero-shot passes that a search for matched scales is worth, for each row in it."""
 
@@ -32,7 +32,7 @@ class Work:
 
     Attributes:
         zero_shot, in_context: captures.
-        updates: by name, how many, in updates on their own.
+        updates: by name, how many, in updates on their own (some are trained side by side, which is quicker).
         models: drawn anew.
         searches: for the scales of matched changes.
         steps: at most.
@@ -76,31 +76,31 @@ def work_of(plan: Plan) -> Work:
     learnt = {"shuffled_labels": n, "wrong_task": 1}
     n_rates = len(next(iter(plan.rates.values()))) if plan.rates else 1
     seeds, methods = len(plan.seeds), len(plan.updates)
-    zero_shot, in_context, each, steps, searches = 0.0, 0, 0.0, 1, 0
+    zero_shot, in_context, alone, together, steps, searches = 0.0, 0, 0.0, 0.0, 1, 0
     for variant in plan.variants:
         contexts, changes = (plan.controls_on(variant, place) for place in ("context", "update"))
         behind = 1 + sum(several.get(c.name, 1) for c in contexts)
         after = 1 + sum(several.get(c.name, 1) for c in changes)
-        made = 1 + sum(learnt.get(c.name, 0) for c in changes)
+        others = [learnt[c.name] for c in changes if c.name in learnt]
         zero_shot += (1 if variant == "trained" else seeds) + seeds * methods * n_rates * after
         in_context += seeds * behind
-        each += seeds * n_rates * made
+        alone += seeds * n_rates * (1 + sum(number for number in others if number == 1))
+        together += seeds * n_rates * sum(number for number in others if number > 1)
         searches += seeds * methods * n_rates * sum(c.name == "matched_update" for c in changes)
-        steps += seeds * ((variant != "trained") + behind + methods * n_rates * made)
+        steps += seeds * ((variant != "trained") + behind + methods * n_rates * (1 + sum(others)))
     if plan.request.label_specific:
-        each += seeds * labels.N_UPDATES
+        together += seeds * labels.N_UPDATES
         zero_shot += seeds * methods * labels.N_UPDATES
         in_context += seeds * (labels.BASELINE + labels.OUTSIDE)
-        steps += seeds * (1 + methods * (labels.ORDERS + 1))
+        steps += seeds * (1 + methods * labels.N_UPDATES)
     if plan.rates is None:
         grid, share = len(DEFAULT_GRID), min(1.0, EXAMPLES / plan.request.n_queries)
-        each += DRAWS * grid * _BATCHED
+        alone += DRAWS * grid * _BATCHED
         zero_shot += share * DRAWS * (1 + methods * grid)
         in_context += DRAWS
         steps += DRAWS + methods * (_CHUNKS * DRAWS + grid)
-    return Work(
-        zero_shot, in_context, dict.fromkeys(plan.updates, each), seeds * (len(plan.variants) - 1), searches, steps
-    )
+    updates = {u: alone + together * (_BATCHED if plan.takes_several(u) else 1) for u in plan.updates}
+    return Work(zero_shot, in_context, updates, seeds * (len(plan.variants) - 1), searches, steps)
 
 
 def estimate(request: CompareRequest, *, model: ICLModel, task: Task, **objects: Any) -> Estimate:
@@ -108,7 +108,7 @@ def estimate(request: CompareRequest, *, model: ICLModel, task: Task, **objects:
 
     Raises as the comparison itself would: what cannot run is refused here, too.
     """
-    from ._measure import Records
+    from ._records import Records
 
     plan = plan_of(request, task, model.name, objects)
     work = work_of(plan)

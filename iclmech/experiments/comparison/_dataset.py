@@ -18,8 +18,8 @@ from ._extra_variables import extra_variables
 from ._gain import BASELINES, gain_variables, stacked
 from ._intervals import Intervals, cell_means, counted, over, same_queries
 from ._learning_rate import RateCurve
-from ._measure import Cell, Records
 from ._plan import CompareError, Plan
+from ._records import Cell, Records
 
 
 @dataclass(frozen=True)

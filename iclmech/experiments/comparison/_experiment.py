@@ -15,4 +15,5 @@ COMPARE = Experiment(
     figures="iclmech.figures:comparison_figures",
     page="iclmech.report.pages.compare:PAGE",
     stored_as="iclmech comparison",
+    keeps=True,
 )

@@ -1,4 +1,4 @@
-"""Variables that are no measure of every comparison: chance, the scales of matched updates, the label-specific similarity."""
+"""Variables that are no measure of every comparison: the scales of matched updates, the label-specific similarity."""
 
 from __future__ import annotations
 
@@ -8,29 +8,20 @@ import numpy as np
 
 from iclmech.analysis.statistics import two_way_interval
 
-from ._measure import Records, mean_over_draws
 from ._plan import Plan
+from ._records import Records, mean_over_draws
 
 Variables = dict[str, tuple[tuple[str, ...], Any]]
 
+MANY = 0.25
+"""Share of draws without a scale from which the note names a layer."""
 OFF = 0.1
 """Relative distance of displacements from which a matched update is told not to match."""
 
 
 def extra_variables(records: Records, plan: Plan, n_layers: int, n_rates: int) -> Variables:
     """Name → (dimensions, values); empty where nothing of the kind was run."""
-    return {**_chance(records, plan), **_scales(records, plan, n_layers, n_rates), **_labels(records, plan, n_layers)}
-
-
-def _chance(records: Records, plan: Plan) -> Variables:
-    """Accuracy of the best constant answer [seed]: 1[right] minus what `above_constant` adds to it, of any setting."""
-    right, above = (records.single.get(name, {}) for name in ("accuracy", "above_constant"))
-    values = np.full(len(plan.seeds), np.nan)
-    for s, seed in enumerate(plan.seeds):
-        cell = ("zs", "trained", seed, None)
-        if cell in right and cell in above and np.isfinite(above[cell]).any():
-            values[s] = np.nanmean(right[cell] - above[cell])
-    return {"chance": (("seed",), values)} if above else {}
+    return {**_scales(records, plan, n_layers, n_rates), **_labels(records, plan, n_layers)}
 
 
 def _scales(records: Records, plan: Plan, n_layers: int, n_rates: int) -> Variables:
@@ -102,19 +93,28 @@ def _matched_note(records: Records, update: str, variant: str, found: list[Any])
     ]
     said = f"{name} ({variant}): random changes "
     if reached.any():
-        said += f"{scales[reached].min():.2g} to {scales[reached].max():.2g} times the norm of the update's, layer by layer; "
+        said += f"{_short(scales[reached].min())} to {_short(scales[reached].max())} times as large as the update, layer by layer; "
     said += f"‖ΔW‖/‖W‖ {norms[0]:.2g}, of the update {norms[1]:.2g}."
-    for lost, why in (
-        (~reached & (scales == 0), "the random changes below move the states further already"),
-        (~reached & (scales > 0), "no random change moves the states as far"),
-    ):
-        if lost.any():
-            where = ", ".join(f"{layer} ({share:.0%})" for layer, share in enumerate(lost.mean(axis=0)) if share)
-            said += f" Left out, since {why}, in layers (share of draws): {where}."
+    lost = (~reached).mean(axis=0)
+    if lost.any():
+        said += (
+            f" {lost.mean():.0%} of draws and layers are left out, since what was changed below moves the states further already, or no "
+            f"scale moves them as far{_mostly(lost)}."
+        )
     off = [layer for layer, gap in enumerate(_gaps(records, name, update, variant)) if gap > OFF]
     if off:
         said += f" On the queries themselves the displacements differ by more than {OFF:.0%} in layers {', '.join(map(str, off))}."
     return said
+
+
+def _short(x: float) -> str:
+    return f"{x:,.0f}" if x >= 10 else f"{x:.2g}"
+
+
+def _mostly(lost: np.ndarray) -> str:
+    """The layers that a claim may not rest on."""
+    many = [str(layer) for layer in np.flatnonzero(lost > MANY)]
+    return f"; more than {MANY:.0%} of draws in layers {', '.join(many)}" if many else ""
 
 
 def _gaps(records: Records, name: str, update: str, variant: str) -> np.ndarray:

@@ -16,10 +16,11 @@ from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import Context, PromptSet, Query, Span, Task
 
-from ._measure import Condition, Records
+from ._measure import Condition
 from ._plan import Plan
 from ._prompts import seed_prompts
 from ._rate_rule import HeldOut
+from ._records import Records
 
 DRAWS = 3
 """Draws of demonstrations that a rate is chosen on, at least."""

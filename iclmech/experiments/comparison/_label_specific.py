@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from iclmech._base import np_rng
 from iclmech.analysis import metrics
 from iclmech.tasks import PromptSet
 
-from ._measure import Condition, try_update
+from ._measure import Condition, try_updates
 
 BASELINE, OUTSIDE, ORDERS = 4, 2, 2
 """Labellings in each baseline, labellings outside both, and orders that the update takes the demonstrations in."""
@@ -33,15 +32,10 @@ def measure_labels(condition: Condition, rates: dict[str, tuple[float, ...]], st
     icl = _stacked([_behind(condition, p) if i not in b else None for i, p in enumerate(labellings)])
     for update in condition.plan.updates:
         lr = rates[update][0]
-        by_order = []
-        for order in (*range(ORDERS), None):
-            step(f"{update}: labellings, {'own order' if order is None else f'order {order + 1}'}")
-            by_order.append(
-                [_after(condition, update, lr, p, order) if i not in a else None for i, p in enumerate(labellings)]
-            )
-        if any(states is None for row in by_order for i, states in enumerate(row) if i not in a):
+        by_order = _after(condition, update, lr, [p for i, p in enumerate(labellings) if i not in a], step)
+        if by_order is None:
             continue  # one diverged, with a note
-        *orders, own = map(_stacked, by_order)
+        *orders, own = (_stacked(_spread(row, n, a)) for row in by_order)
         found = metrics.sim_aou_labels(
             icl, torch.stack(orders, dim=1), baseline_icl=a, baseline_ft=b, others=others, kept=kept, same_order=own
         )
@@ -65,14 +59,27 @@ def _behind(condition: Condition, prompts: PromptSet) -> Tensor:
     return condition.states[prompts.hash]
 
 
-def _after(condition: Condition, update: str, lr: float, prompts: PromptSet, order: int | None) -> Tensor | None:
-    """attn_out zero-shot after an update on these demonstrations; None where it diverges."""
-    taken = prompts if order is None else in_order(prompts, condition.seed, order)
-    weights: Any = try_update(condition, f"{update}:labelling", update, taken, lr)
-    if weights is None:
-        return None
-    with weights.applied(condition.model):
-        return condition.run(condition.prompts, "zs", ("attn_out",))["attn_out"]
+def _spread(states: list[Tensor], n: int, left_out: range) -> list[Tensor | None]:
+    """The states at the numbers of their labellings, None at those that are left out."""
+    remaining = iter(states)
+    return [None if i in left_out else next(remaining) for i in range(n)]
+
+
+def _after(
+    condition: Condition, update: str, lr: float, labellings: list[PromptSet], step: Callable[[str], None]
+) -> list[list[Tensor]] | None:
+    """attn_out zero-shot after updates on these demonstrations, in every order and then their own; None where one diverges."""
+    found, name = [], f"{update}:labelling"
+    for order in (*range(ORDERS), None):
+        taken = [p if order is None else in_order(p, condition.seed, order) for p in labellings]
+        states: list[Tensor] = []
+        for weights in try_updates(condition, name, update, taken, lr, lambda: step(name)):
+            if weights is None:
+                return None
+            with weights.applied(condition.model):
+                states.append(condition.run(condition.prompts, "zs", ("attn_out",))["attn_out"])
+        found.append(states)
+    return found
 
 
 def in_order(prompts: PromptSet, seed: int, order: int) -> PromptSet:

@@ -17,11 +17,12 @@ import numpy as np
 from iclmech.models import ICLModel
 from iclmech.tasks import Task
 
+from ._control import kind_of
 from ._equal_displacement import RateCells, equal_displacement
 from ._held_out import Draw, Walked, draws_of, evidence, walk
-from ._measure import Records
 from ._plan import CompareError, Plan, rate_at
 from ._rate_rule import Choice, HeldOut, choose, end_of_walk
+from ._records import Records
 
 FIRST, LAST = -12, 0
 """`DEFAULT_GRID` in thirds of a decade."""
@@ -87,6 +88,9 @@ def choose_rates(
     entropy = label_entropy(task)
     searches: dict[str, Search] = {}
     for update in plan.updates:
+        if kind_of(update) == "vector":
+            searches[update] = at_usual_strength(draws, update, step)
+            continue
         searches[update] = search = search_rates(draws, update, zero, entropy, step)
         if search.choice.best is None:
             raise CompareError(
@@ -96,6 +100,12 @@ def choose_rates(
         records.note(describe(update, search, zero, behind, len(draws)))
     curve = _curve(searches, zero, behind, draws, entropy)
     return {update: (rate_at(s.chosen),) for update, s in searches.items()}, curve
+
+
+def at_usual_strength(draws: list[Draw], update: str, step: Callable[[str], None]) -> Search:
+    """A vector is not searched for: what it does on the held-out examples at strength 1."""
+    (walked,) = walk(draws, update, [rate_at(LAST)], step)
+    return Search({LAST: walked}, Choice(0, ("",), None, True, False, ""))
 
 
 def search_rates(draws: list[Draw], update: str, zero: HeldOut, entropy: float, step: Callable[[str], None]) -> Search:
@@ -224,7 +234,8 @@ def _curve(searches: dict[str, Search], zero: HeldOut, behind: HeldOut, draws: l
         more[f"rate_nll_mass_{name}"] = ((), held.mass)
         more[f"rate_nll_conditional_{name}"] = ((), held.among)
     more["rate_text_nll_zs"] = ((), zero.text_nll)
-    more |= _at_equal_displacement(searches, [len(d.zs) for d in draws])
+    weights = {update: search for update, search in searches.items() if kind_of(update) == "weights"}
+    more |= _at_equal_displacement(weights, [len(d.zs) for d in draws])
     return RateCurve(
         tuple(rate_at(e) for e in exponents), each(lambda h: h.loss), each(lambda h: h.accuracy),
         each(lambda h: h.relative_norm), spread("sim_aou"), zero.loss, behind.loss, len(zero.nll), more,

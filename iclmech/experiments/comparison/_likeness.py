@@ -110,7 +110,12 @@ def _judged(update: str, found: list[Against], table: Rows) -> str:
 def _beside(update: str, found: Against, table: Rows) -> str:
     """The difference; and of a control that is an update, the accuracy that it leaves."""
     left = accuracy_of(table, f"ft:{update}:{found.control}")
-    return f"difference {found.text}" + (f"; after that update {left} are right" if left else "")
+    why = found.claims[0].about["why_not"] if found.verdict == "unknown" else ""
+    return (
+        f"difference {found.text}"
+        + (f", not judged: {why}" if why else "")
+        + (f"; after that update {left} are right" if left else "")
+    )
 
 
 def _why_not(failed: list[str]) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from iclmech._base import Guard, rng
 from iclmech.analysis import metrics
-from iclmech.captures import capture
+from iclmech.captures import RowPrompts, capture
 from iclmech.models import ICLModel, Twin, attention, twin_of, user_hooks
 from iclmech.tasks import PromptSet
 from iclmech.updates import WeightUpdate
@@ -72,7 +72,7 @@ def matched_scales(model: ICLModel, prompts: PromptSet, position: Any, update: W
         twin = _twin_for(model, update, prompts)
         if twin is not None:
             return _OnePass(model, twin, prompts, position, update, noise).run()
-        return _by_capture(model, prompts, position, update, noise)
+        return scales_by_capture(model, prompts, position, update, noise)
 
 
 def _twin_for(model: ICLModel, update: WeightUpdate, prompts: PromptSet) -> Twin | None:
@@ -88,7 +88,10 @@ def _twin_for(model: ICLModel, update: WeightUpdate, prompts: PromptSet) -> Twin
     return twin if isinstance(twin, Twin) else None
 
 
-def _by_capture(model: ICLModel, prompts: PromptSet, position: Any, update: WeightUpdate, noise: Noise) -> Matched:
+def scales_by_capture(
+    model: ICLModel, prompts: PromptSet | RowPrompts, position: Any, update: WeightUpdate, noise: Noise
+) -> Matched:
+    """The same for any prompts that `capture` takes: every try is a run up to the layer in question."""
     n_layers = model.shape.n_layers
 
     def states(weights: WeightUpdate | None, layers: list[int] | None = None) -> Any:

@@ -4,50 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
 
-from iclmech._base import REGISTRIES, ICLMechError, UpdateError, digest
+from iclmech._base import REGISTRIES, Cells, ICLMechError, UpdateError, digest
 from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
+from iclmech.updates import WeightUpdate
 
 from ._control import Trial
 from ._plan import CompareError, Plan
-from ._prompts import Notes, seed_prompts
+from ._prompts import seed_prompts
+from ._records import Cell, Records, mean_over_draws
 
 T = TypeVar("T")
-Cell = tuple[str, str, int, int | None]
-"""(comparison or setting, variant, seed, position on the grid of rates; None where no rate plays a part)."""
-
-
-@dataclass
-class Records(Notes):
-    """Numbers per query, by measure and cell; and what should be told.
-
-    Attributes:
-        compared, single: measures of comparisons and of settings.
-        relative_norm: ‖ΔW‖/‖W‖, the mean over draws.
-        scales: by (update, variant, seed, rate): the scales of matched random changes [draw, layer], whether they reach
-            the displacement, and that displacement [layer].
-        label_specific: by (update, variant, seed): arms of the label-specific similarity, name → [query, layer].
-    """
-
-    compared: dict[str, dict[Cell, np.ndarray]] = field(default_factory=dict)
-    single: dict[str, dict[Cell, np.ndarray]] = field(default_factory=dict)
-    relative_norm: dict[Cell, float] = field(default_factory=dict)
-    scales: dict[tuple[str, str, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
-    label_specific: dict[tuple[str, str, int], dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Condition:
     """One model with one demonstration set: what all its settings share.
 
-    `made` keeps what controls make of the prompts, for all variants of the model and all controls that need the same;
+    `cells` holds what was finished before; `made` keeps what controls make of the prompts, for all variants of the model and all controls that need the same;
     `states` the attn_out of contexts of this model that are needed again, by the hash of their prompts.
     """
 
@@ -61,6 +42,19 @@ class Condition:
     strict: bool = False  # an update that fails is an error, not a note
     task: Any = None
     states: dict[str, Tensor] = field(default_factory=dict)
+    cells: Cells = field(default_factory=Cells)
+
+    def kept(self, part: str, work: Callable[[Condition], Any]) -> Any:
+        """Do a part of the work, or read it where it was done before: its records join ours; what `work` returns is plain."""
+
+        def do() -> dict[str, Any]:
+            own = replace(self, records=self.records.part())
+            gave = work(own)
+            return {"records": self.records.added(own.records), "gave": gave}
+
+        found = self.cells.once(f"{self.variant}, seed {self.seed} / {part}", do)
+        self.records.take(found["records"])
+        return found["gave"]
 
     @property
     def seed(self) -> int:
@@ -105,33 +99,74 @@ class Condition:
         return replace(acts, meta={**acts.meta, "prior": found})
 
 
+@dataclass(frozen=True)
+class Captured:
+    """The two settings that everything is compared with, captured when they are first needed."""
+
+    condition: Condition
+    zero_shot: Callable[[], Activations]
+    step: Callable[[str], None]
+
+    @cached_property
+    def zs(self) -> Activations:
+        """Without demonstrations."""
+        return self.zero_shot()
+
+    @cached_property
+    def icl(self) -> Activations:
+        """Behind them; its states are kept for whoever needs this context again."""
+        self.step("icl")
+        acts = self.condition.run_scored(self.condition.prompts, "icl")
+        self.condition.states[self.condition.prompts.hash] = acts["attn_out"]
+        return acts
+
+
 def measure(
-    condition: Condition, rates: dict[str, tuple[float, ...]], zs: Activations, step: Callable[[str], None]
-) -> None:
-    """All settings and comparisons of one demonstration set on one model, into `condition.records`."""
-    plan, variant = condition.plan, condition.variant
-    record_setting(condition, "zs", None, [zs])
-    step("icl")
-    icl = condition.run_scored(condition.prompts, "icl")
-    record_setting(condition, "icl", None, [icl])
-    condition.states[condition.prompts.hash] = icl["attn_out"]
-    for control in plan.controls_on(variant, "context"):
-        contexts = _several(control(condition))
-        if contexts:
-            others = [_context(condition, control.name, context, step) for context in contexts]
-            record_setting(condition, control.name, None, others)
-            if control.compared:
-                record_comparison(condition, control.name, None, zs, icl, [(other, ()) for other in others])
-    shift: Activations | None = None
+    condition: Condition,
+    rates: dict[str, tuple[float, ...]],
+    zero_shot: Callable[[], Activations],
+    step: Callable[[str], None],
+) -> Captured:
+    """All settings and comparisons of one demonstration set on one model, into `condition.records`, part by part."""
+    plan, captured = condition.plan, Captured(condition, zero_shot, step)
+    condition.states.update(condition.kept("contexts", lambda own: _contexts(own, captured)))
+    shifted = False
     for update in plan.updates:
         for position, lr in enumerate(rates[update]):
-            for name, tuned in fine_tuned(condition, update, lr, position, step):
-                record_setting(condition, f"ft:{name}", position, [ft for ft, _ in tuned])
-                record_comparison(condition, name, position, zs, icl, tuned)
-                shift = tuned[0][0] if shift is None and name == update else shift
-    for control in plan.controls_on(variant, "direction") if shift is not None else ():
+            work = partial(_updates, captured=captured, update=update, lr=lr, position=position, first=not shifted)
+            shifted = condition.kept(f"{update}, rate {position}", work) or shifted
+    return captured
+
+
+def _contexts(condition: Condition, captured: Captured) -> dict[str, Tensor]:
+    """The settings without an update; states that the label-specific similarity needs again."""
+    record_setting(condition, "zs", None, [captured.zs])
+    record_setting(condition, "icl", None, [captured.icl])
+    for control in condition.plan.controls_on(condition.variant, "context"):
+        contexts = _several(control(condition))
+        if contexts:
+            others = [_context(condition, control.name, context, captured.step) for context in contexts]
+            record_setting(condition, control.name, None, others)
+            if control.compared:
+                draws: Tuned = [(other, ()) for other in others]
+                record_comparison(condition, control.name, None, captured.zs, captured.icl, draws)
+    wanted = condition.plan.request.label_specific and condition.variant == "trained"
+    return dict(condition.states) if wanted else {}
+
+
+def _updates(condition: Condition, captured: Captured, update: str, lr: float, position: int, first: bool) -> bool:
+    """One update at one rate with its controls. Beside the first shift of all, directions in its place; True if it was here."""
+    zs, icl, shift = captured.zs, captured.icl, None
+    for name, tuned in fine_tuned(condition, update, lr, position, captured.step):
+        record_setting(condition, f"ft:{name}", position, [ft for ft, _ in tuned])
+        record_comparison(condition, name, position, zs, icl, tuned)
+        shift = tuned[0][0] if shift is None and name == update else shift
+    if shift is None or not first:
+        return False
+    for control in condition.plan.controls_on(condition.variant, "direction"):
         for name, value in control(condition, zs, icl, shift).items():
             condition.records.compared.setdefault(name, {})[condition.cell(control.name, None)] = _numpy(value)
+    return True
 
 
 def _several(made: Any) -> list[Any]:
@@ -155,14 +190,15 @@ def fine_tuned(
 ) -> Iterator[tuple[str, Tuned]]:
     """The fine-tuned setting under the update itself and under its controls: (name, one or several of it)."""
 
-    def learn(prompts: PromptSet, control: str) -> Any:
-        step(f"{update}:{control}")
-        return try_update(condition, f"{update}:{control}", update, prompts, lr)
+    def learn(prompts: Sequence[PromptSet], control: str) -> list[WeightUpdate]:
+        name = f"{update}:{control}"
+        made = try_updates(condition, name, update, prompts, lr, lambda: step(name))
+        return [weights for weights in made if weights is not None]
 
     step(update)
     real = try_update(condition, update, update, condition.prompts, lr)
     trial = Trial(update, lr, position, real, learn)
-    controls = condition.plan.controls_on(condition.variant, "update")
+    controls = [c for c in condition.plan.controls_on(condition.variant, "update") if c.suits(update)]
     versions = [(update, lambda: real), *((f"{update}:{c.name}", partial(c, condition, trial)) for c in controls)]
     for name, make in versions:
         made = [weights for weights in _several(make()) if weights is not None]
@@ -188,6 +224,29 @@ def try_update(condition: Condition, name: str, update: str, prompts: PromptSet,
         return None
 
 
+def try_updates(
+    condition: Condition, name: str, update: str, several: Sequence[PromptSet], lr: float, step: Callable[[], None]
+) -> list[WeightUpdate | None]:
+    """The updates from several prompt sets, side by side where that can be done; None where one diverges."""
+    done = 0
+    if len(several) > 1 and condition.plan.takes_several(update):
+        step()
+        done = 1
+        try:
+            made = condition.plan.update(update, condition.model, list(several), lr)
+            for _ in several[1:]:
+                step()
+            return made
+        except UpdateError:
+            pass  # one of them; which one is seen below
+    found = []
+    for number, prompts in enumerate(several):
+        if number >= done:
+            step()
+        found.append(try_update(condition, name, update, prompts, lr))
+    return found
+
+
 def record_setting(condition: Condition, name: str, lr: int | None, draws: Sequence[Activations]) -> None:
     """Accuracy, label likelihood and the like of one setting, averaged over draws."""
     for measure_name in condition.plan.single:
@@ -210,21 +269,6 @@ def record_comparison(
             found.setdefault(measure_name, []).append(value)
     for measure_name, each in found.items():
         condition.records.compared.setdefault(measure_name, {})[condition.cell(name, lr)] = mean_over_draws(each)
-
-
-def mean_over_draws(values: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean, masked draws left out; NaN where all are.
-
-    >>> import numpy as np
-    >>> mean_over_draws([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
-    array([ 2., nan])
-    """
-    if len(values) == 1:
-        return values[0]
-    stacked = np.stack(values)
-    known = (~np.isnan(stacked)).sum(axis=0)
-    total = np.nansum(stacked, axis=0)
-    return np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
 
 
 def own_measures(

@@ -15,7 +15,7 @@ from iclmech._base import REGISTRIES
 from iclmech.tasks import DEUTCH2024, Selection, Task
 
 from .._request import CUSTOM, ExperimentError, seeds_of
-from ._control import controls_named
+from ._control import controls_named, kind_of
 from ._measures import COMPARED, SINGLE
 from ._request import CompareRequest
 from ._roster import Roster
@@ -81,11 +81,16 @@ class Plan:
 
     def controls_on(self, variant: str, place: str) -> list[Any]:
         """The controls in one place that are run on the trained or another model."""
-        return [c for c in self.roster.standing(place) if variant == "trained" or c.essential]
+        found = [c for c in self.roster.standing(place) if variant == "trained" or c.essential]
+        return [c for c in found if place != "update" or any(c.suits(update) for update in self.updates)]
 
     def update(self, name: str, model: Any, prompts: Any, lr: float | Sequence[float]) -> Any:
         """The weight update called `name` on these prompts; a list for a list of rates, where the method takes one."""
         return self.updates[name](model, prompts, lr=lr)
+
+    def takes_several(self, name: str) -> bool:
+        """Whether the update called `name` may be given a list of prompt sets, which it learns from side by side."""
+        return bool(getattr(getattr(self.updates[name], "func", None), "fast", False))
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -197,6 +202,7 @@ def rates_of(lr: Any, updates: Sequence[str]) -> dict[str, tuple[float, ...]] | 
     if lr == "auto":
         return None
     by_update = _read_rates(lr) if isinstance(lr, str) else lr
+    by_update = _with_strengths(by_update, updates)
     missing = [u for u in updates if isinstance(by_update, Mapping) and u not in by_update]
     if missing:
         raise CompareError(f"lr names no rate for {', '.join(missing)}; expected one for each of {', '.join(updates)}.")
@@ -213,6 +219,16 @@ def rates_of(lr: Any, updates: Sequence[str]) -> dict[str, tuple[float, ...]] | 
             f"got grids of different lengths, { ({u: len(g) for u, g in grids.items()}) }; expected one length."
         )
     return grids
+
+
+def _with_strengths(lr: Any, updates: Sequence[str]) -> Any:
+    """Rates by update, where vectors are among them: their strength is 1 unless they are named."""
+    vectors = [u for u in updates if kind_of(u) == "vector"]
+    if not vectors:
+        return lr
+    named = dict(lr) if isinstance(lr, Mapping) else {u: lr for u in updates if u not in vectors}
+    n = max((len(np.atleast_1d(grid)) for grid in named.values()), default=1)
+    return {**{u: [1.0] * n for u in vectors}, **named}
 
 
 def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -95,7 +95,9 @@ class Roster:
         """By name; those that were not run stay in the list and are NaN."""
         found = [Entry(u, u) for u in self.updates]
         found += [Entry(c.name, "", c.name) for c in self.standing("direction")]
-        found += [Entry(f"{u}:{c.name}", u, c.name) for c in self.standing("update") for u in self.updates]
+        found += [
+            Entry(f"{u}:{c.name}", u, c.name) for c in self.standing("update") for u in self.updates if c.suits(u)
+        ]
         found += [Entry(c.name, "", c.name) for c in self.standing("context") if c.compared]
         return {entry.name: entry for entry in found}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 import torch
@@ -34,13 +35,15 @@ def twin_of(model: ICLModel) -> Twin | str:
     return verdict(found, "states and readout", lambda: _difference(model, found)) or found
 
 
-def user_hooks(model: ICLModel) -> bool:
+def user_hooks(model: ICLModel, besides: Collection[int] = ()) -> bool:
     """Whether anybody has placed a hook on the model, with TransformerLens or with PyTorch.
 
     Hooks that the two libraries place themselves do not count: TransformerLens' own, and those by which transformers
     hands out attentions and hidden states, which stay on the modules after the first such call and change nothing.
+    `besides`: identities of handles that do not count either.
     """
-    if any(getattr(point, "fwd_hooks", None) for point in model.hooked.hook_dict.values()):
+    points = model.hooked.hook_dict.values()
+    if any(id(handle) not in besides for point in points for handle in getattr(point, "fwd_hooks", None) or ()):
         return True
     for module in model.hooked.modules():
         for hooks in (module._forward_hooks, module._forward_pre_hooks):

@@ -82,10 +82,10 @@ class PartialPass:
         block: nn.Module,
         args: Any,
         kwargs: Any,
-        at: Int[Tensor, " some"],
+        at: Int[Tensor, "*rows some"],
         states: Float[Tensor, "row some d_model"] | None = None,
     ) -> Tensor:
-        """Run a block on the tokens `at` (a number may come more than once) behind the keys that were kept.
+        """Run a block on the tokens `at` (a number may come more than once), [some] or [row, some], behind the keys that were kept.
 
         Args:
             block, args, kwargs: as a hook on the block got them.

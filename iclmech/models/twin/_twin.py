@@ -245,7 +245,7 @@ def attention(query: Tensor, keys: Tensor, values: Tensor, scale: float, mask: T
 
 
 def narrowed(
-    args: tuple[Any, ...], kwargs: dict[str, Any], at: Int[Tensor, "kept"], tokens: int
+    args: tuple[Any, ...], kwargs: dict[str, Any], at: Int[Tensor, "*row kept"], tokens: int
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A block's arguments for some of its tokens only: entries `at` of whatever has one per token on its second axis."""
     return _take(args, at, tokens), {name: _take(value, at, tokens) for name, value in kwargs.items()}
@@ -255,8 +255,15 @@ def _take(value: Any, at: Tensor, tokens: int) -> Any:
     if isinstance(value, tuple):
         return tuple(_take(part, at, tokens) for part in value)
     if torch.is_tensor(value) and value.ndim >= 2 and value.shape[1] == tokens:
-        return value[:, at]
+        return at_places(value, at)
     return value
+
+
+def at_places(values: Tensor, at: Int[Tensor, "*row kept"]) -> Tensor:
+    """Entries of the second axis: the same in every row, or each row's own (a single row of values serves all)."""
+    if at.ndim == 1:
+        return values[:, at]
+    return values.expand(len(at), *values.shape[1:])[torch.arange(len(at), device=at.device)[:, None], at]
 
 
 def _storage(tensor: Tensor) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from iclmech._base import UpdateError
 from iclmech.models import ICLModel, Selector
+from iclmech.tasks import PromptSet
 
 from .._learner import State
 from .._output_loss import step_at_output
@@ -32,9 +33,13 @@ def adamw(model: ICLModel, prompts: Source, *, lr: float, **options: Unpack[Adam
 def adamw(
     model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[AdamWOptions]
 ) -> list[WeightUpdate]: ...
+@overload
+def adamw(
+    model: ICLModel, prompts: Sequence[PromptSet], *, lr: float, **options: Unpack[AdamWOptions]
+) -> list[WeightUpdate]: ...
 def adamw(
     model: ICLModel,
-    prompts: Source,
+    prompts: Source | Sequence[PromptSet],
     *,
     lr: float | Sequence[float],
     betas: tuple[float, float] = (0.9, 0.999),

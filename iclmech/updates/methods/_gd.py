@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack, overload
 
 from iclmech.models import ICLModel, Selector
+from iclmech.tasks import PromptSet
 
 from .._output_loss import step_at_output
 from .._samples import Loss, Source
@@ -19,9 +20,13 @@ def gradient_descent(model: ICLModel, prompts: Source, *, lr: float, **options: 
 def gradient_descent(
     model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[Options]
 ) -> list[WeightUpdate]: ...
+@overload
+def gradient_descent(
+    model: ICLModel, prompts: Sequence[PromptSet], *, lr: float, **options: Unpack[Options]
+) -> list[WeightUpdate]: ...
 def gradient_descent(
     model: ICLModel,
-    prompts: Source,
+    prompts: Source | Sequence[PromptSet],
     *,
     lr: float | Sequence[float],
     loss: Loss = "label",
@@ -38,7 +43,9 @@ def gradient_descent(
     Args:
         model: an unprocessed model (norms not folded into the weights: a folded model is another training problem).
         prompts: a `PromptSet` with one context, a context of one (`prompts.contexts[c]`), or a list of demonstrations;
-            or a list of `Sample`s, which bring losses of their own, on token ids or embedding rows.
+            or a list of `Sample`s, which bring losses of their own, on token ids or embedding rows. A list of
+            `PromptSet`s (other labels or orders of the same demonstrations, say) gives an update for each, trained side
+            by side where that can be done.
         lr: the learning rate ≥ 0, or a list of them: each starts from the model's own weights, and a list is returned.
         loss: of demonstrations: "label" counts the label's tokens only, "all" every token after BOS (Deutch et al.).
         parameters: "attn_kv" (key and value projections with their biases), "attn_v", "all", or a function
@@ -53,7 +60,7 @@ def gradient_descent(
         through a float32 sum. `update.meta["losses"]` holds the loss before every step.
 
     Raises:
-        UpdateError: no demonstrations, several contexts, a bad learning rate, or a loss or gradient that is not finite
+        UpdateError: no demonstrations, several contexts, a bad learning rate, several of prompt sets and rates both, or a loss or gradient that is not finite
             (the text names layer, step and learning rate).
         ModelError: the model is folded or was loaded with processing.
 

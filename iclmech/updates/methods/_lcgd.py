@@ -11,9 +11,10 @@ from torch import Tensor
 
 from iclmech._base import UpdateError
 from iclmech.models import HookFn, ICLModel, Selector
+from iclmech.tasks import PromptSet
 
 from .._learner import Gradients, Learner, add_share, check_step
-from .._samples import Loss, Sample, Source, loss_of
+from .._samples import Loss, Sample, Source, batch_loss, batches_of, rows_of
 from .._step import Step
 from .._trainer import Batch, Options, Training, run
 from .._twin_training import PlainWay
@@ -38,9 +39,13 @@ def layer_causal_gd(
 def layer_causal_gd(
     model: ICLModel, prompts: Source, *, lr: Sequence[float], **options: Unpack[LayerCausalOptions]
 ) -> list[WeightUpdate]: ...
+@overload
+def layer_causal_gd(
+    model: ICLModel, prompts: Sequence[PromptSet], *, lr: float, **options: Unpack[LayerCausalOptions]
+) -> list[WeightUpdate]: ...
 def layer_causal_gd(
     model: ICLModel,
-    prompts: Source,
+    prompts: Source | Sequence[PromptSet],
     *,
     lr: float | Sequence[float],
     loss: Loss = "label",
@@ -94,25 +99,27 @@ def _simultaneous(learner: Learner, samples: list[Sample], now: Step) -> list[fl
     """The gradients of all layers at the same weights, and one step."""
     total: Gradients = {}
     losses: list[list[float]] = []
-    for sample in samples:
-        values, gradients = _gradients(learner, sample, now, range(learner.model.shape.n_layers))
+    batches = batches_of(samples)
+    for batch in batches:
+        values, gradients = _gradients(learner, batch, now, range(learner.model.shape.n_layers))
         losses.append(values)
-        add_share(total, gradients, len(samples))
+        add_share(total, gradients, len(batches))
     learner.step(total, now.lr)
     return _mean(losses)
 
 
 def _bottom_up(learner: Learner, samples: list[Sample], now: Step) -> list[float]:
     """For each layer from the bottom: gradient at the weights as the layers below left them, and a step."""
-    losses: list[list[float]] = [[] for _ in samples]
+    batches = batches_of(samples)
+    losses: list[list[float]] = [[] for _ in batches]
     for layer in range(learner.model.shape.n_layers):
         total: Gradients = {}
         for parameter in learner.parameters:
             parameter.tensor.requires_grad_(parameter.layer == layer)
-        for values, sample in zip(losses, samples, strict=True):
-            own, gradients = _gradients(learner, sample, now, [layer])
+        for values, batch in zip(losses, batches, strict=True):
+            own, gradients = _gradients(learner, batch, now, [layer])
             values += own
-            add_share(total, gradients, len(samples))
+            add_share(total, gradients, len(batches))
         learner.step(total, now.lr)
         check_step(learner, now)
     return _mean(losses)
@@ -122,14 +129,16 @@ class _Enough(Exception):
     """Ends a forward after the last block that was wanted."""
 
 
-def _gradients(learner: Learner, sample: Sample, now: Step, layers: Sequence[int]) -> tuple[list[float], Gradients]:
+def _gradients(
+    learner: Learner, batch: list[Sample], now: Step, layers: Sequence[int]
+) -> tuple[list[float], Gradients]:
     """One forward; right after each of `layers` its loss and its gradient. No graph is wider than one block."""
     model = learner.model
     losses: list[float] = []
     gradients: Gradients = {}
 
     def learn(layer: int, resid: Tensor) -> None:
-        value = loss_of(model.readout(resid[0, sample.positions]), sample)
+        value = batch_loss(model.readout(resid[:, batch[0].positions]), batch)
         losses.append(value.item())
         now.check_loss(losses[-1:], [layer])
         own = [parameter for parameter in learner.parameters if parameter.layer == layer]
@@ -140,7 +149,7 @@ def _gradients(learner: Learner, sample: Sample, now: Step, layers: Sequence[int
     hooks: list[tuple[str, int, HookFn]] = [("resid_pre", layer, Tensor.detach) for layer in layers]
     hooks += [("resid_post", layer, partial(learn, layer)) for layer in layers]
     with contextlib.suppress(_Enough), model.hooks(hooks):
-        model.forward(sample.row(model), unembed=False)
+        model.forward(rows_of(model, batch), unembed=False)
     return losses, gradients
 
 

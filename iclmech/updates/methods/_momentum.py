@@ -9,6 +9,7 @@ from torch import Tensor
 
 from iclmech._base import UpdateError
 from iclmech.models import ICLModel, Selector
+from iclmech.tasks import PromptSet
 
 from .._learner import State
 from .._output_loss import step_at_output
@@ -25,9 +26,13 @@ def momentum_gd(
 def momentum_gd(
     model: ICLModel, prompts: Source, *, lr: Sequence[float], momentum: float = ..., **options: Unpack[Options]
 ) -> list[WeightUpdate]: ...
+@overload
+def momentum_gd(
+    model: ICLModel, prompts: Sequence[PromptSet], *, lr: float, momentum: float = ..., **options: Unpack[Options]
+) -> list[WeightUpdate]: ...
 def momentum_gd(
     model: ICLModel,
-    prompts: Source,
+    prompts: Source | Sequence[PromptSet],
     *,
     lr: float | Sequence[float],
     momentum: float = 0.9,

@@ -26,8 +26,7 @@ def in_context(condition: Condition) -> list[PromptSet]:
 
 def as_update(condition: Condition, trial: Trial) -> list[WeightUpdate]:
     """The updates made from them."""
-    made = (trial.learn(prompts, "shuffled_labels") for prompts in in_context(condition))
-    return [weights for weights in made if weights is not None]
+    return trial.learn(in_context(condition), "shuffled_labels")
 
 
 AS_UPDATE = Control(

@@ -23,10 +23,10 @@ def in_context(condition: Condition) -> PromptSet | None:
     return condition.once("wrong task", lambda: condition.prompts.with_demonstrations_of(other))
 
 
-def as_update(condition: Condition, trial: Trial) -> WeightUpdate | None:
+def as_update(condition: Condition, trial: Trial) -> list[WeightUpdate]:
     """The update made from them."""
     prompts = in_context(condition)
-    return None if prompts is None else trial.learn(prompts, "wrong_task")
+    return [] if prompts is None else trial.learn([prompts], "wrong_task")
 
 
 AS_UPDATE = Control(

@@ -1,14 +1,10 @@
-"""Calibration: what a model answers when there is nothing to answer, and its predictions with that taken out.
-
-A prior is a distribution over the label words for each context. `prior` measures one, `calibrated` takes it out;
-`metrics.ece`, `metrics.brier` and accuracy say whether it helped.
-"""
+"""Priors: what a model answers when there is nothing to answer, and its predictions with that taken out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -162,49 +158,6 @@ def calibrated(acts: Activations, prior: Float[Tensor, "row label"]) -> Activati
     gold = shift.gather(1, labels.clamp(min=0)[:, None])[:, 0]
     targets = torch.where(labels >= 0, acts.target_scores - gold, acts.target_scores)
     return replace(acts, label_scores=scores, target_scores=targets, meta={**acts.meta, "calibrated": True})
-
-
-class LabelBiases(NamedTuple):
-    """Three steps from the uniform distribution to what a context says of its domain's words, in total variation, 0 to 1."""
-
-    vanilla: Tensor
-    context: Tensor
-    domain: Tensor
-
-
-def label_biases(
-    vanilla: Float[Tensor, "context label"],
-    context: Float[Tensor, "context label"],
-    domain: Float[Tensor, "context label"],
-) -> LabelBiases:
-    """How far label words, demonstrations and the domain's words each push the answer, whatever the input says.
-
-    With the total variation distance TV(p, q) = ½ Σ|p - q|: vanilla bias, TV of the first prior from the uniform
-    distribution; context bias, of the second from the first; domain bias, of the third from the second.
-
-    Args:
-        vanilla: the prior of the words themselves: `prior(model, prompts, "cc", setting="zs")`.
-        context: behind demonstrations, without content: `prior(model, prompts, "cc")`.
-        domain: behind demonstrations, with words of the domain: `prior(model, prompts, "dc")`.
-
-    Raises:
-        AnalysisError: different shapes.
-
-    Source: the three biases of Fei et al., arXiv 2305.19148; their domain bias contrasts the domain's words with random
-    English ones, here it is with inputs that have no content.
-
-    >>> import torch, iclmech as icl
-    >>> found = icl.calibration.label_biases(*(torch.tensor([p]) for p in ([0.7, 0.3], [0.7, 0.3], [0.4, 0.6])))
-    >>> [round(bias.item(), 2) for bias in found]
-    [0.2, 0.0, 0.3]
-    """
-    if len({vanilla.shape, context.shape, domain.shape}) > 1:
-        raise AnalysisError(
-            f"got priors of shapes {tuple(vanilla.shape)}, {tuple(context.shape)}, {tuple(domain.shape)}; expected one shape."
-        )
-    uniform = torch.full_like(vanilla, 1 / vanilla.shape[1])
-    steps = ((vanilla, uniform), (context, vanilla), (domain, context))
-    return LabelBiases(*(0.5 * (p - q).abs().sum(dim=-1) for p, q in steps))
 
 
 def random_inputs(texts: Sequence[str], fields: Sequence[str], n: int, seed: int) -> list[dict[str, str]]:

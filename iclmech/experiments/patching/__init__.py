@@ -1,0 +1,1 @@
+"""`patch`: states of one run put into another, place by place."""

@@ -1,0 +1,55 @@
+"""The pages of the experiments on how in-context learning forms."""
+
+from __future__ import annotations
+
+from iclmech._base import Result
+
+from .._page import Caption, Page, name_of, usual_tables
+
+_ONE_BY_ONE = "Runs are shown one by one; brackets: 95 % intervals of the mean, a bootstrap over seeds, or the range where it is said."
+
+
+def _page(name: str, figure: str, caption: Caption) -> Page:
+    def question(result: Result) -> str:
+        return f"{getattr(result.experiment, 'title', '')} World: {name_of(result, 'task') or 'none'}."
+
+    return Page(
+        question=question, captions=lambda result: {figure: caption}, small_print=_ONE_BY_ONE, tables=usual_tables
+    )
+
+
+TRAIN = _page("train", "formation", Caption(
+    "How in-context learning formed",
+    "Line charts over training steps: accuracy by test set with dotted lines for guessing, attention of heads and probability on the context's labels; below, dots for the step at which each had risen half-way.",
+    "What stands further to the left in the last panel came first. A plateau at the upper dotted line is guessing among the labels of the context.",
+))  # fmt: skip
+CLAMPED = _page("clamped", "clamps", Caption(
+    "Losses under clamps",
+    "Line chart of the loss over training steps for each clamp; below, dots for the step at which each run got below the level.",
+    "A part whose clamp saves many steps is a part that learning waits for.",
+))  # fmt: skip
+PHASE_DIAGRAM = _page("phase-diagram", "phase_diagram", Caption(
+    "Memory or context",
+    "Panels of dots, one for each seed: accuracy in context, with flipped labels and from the weights over the first axis of the grid.",
+    "Where dots of one kind lie far apart, the same data end in either phase.",
+))  # fmt: skip
+FORGETTING = _page("forgetting", "forgetting", Caption(
+    "Forgetting, and what it leaves",
+    "Line charts over training steps, one panel for each condition: accuracy on tokens never trained, with flipped labels, and from the weights.",
+    "Behind a grey line, what was learned in context is kept for a while, and memory grows.",
+))  # fmt: skip
+TASK_DIVERSITY = _page("number-of-tasks", "tasks", Caption(
+    "Seen and new tasks",
+    "Dots for each seed: accuracy on new tasks, and of memory, over the number of tasks in training.",
+    "Memory is measured on seen tasks whose labels in the context are one further.",
+))  # fmt: skip
+PROGRESS_MEASURES = _page("progress-measures", "progress", Caption(
+    "How far each part has come",
+    "Line chart over training steps: loss of the net as it is, and with all but one part of the circuit given.",
+    "A curve that falls before that of the net as it is: a part that is there before the whole. One that lies above it: the given pattern takes away what the head does as yet.",
+))  # fmt: skip
+THREE_FACTOR = _page("three-factor", "factors", Caption(
+    "Three factors learned together",
+    "Line chart of the loss over steps of gradient descent, with none, one and two factors given.",
+    "A product of parts is learned late and abruptly; with parts given, at once.",
+))  # fmt: skip

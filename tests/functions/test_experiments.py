@@ -1,0 +1,158 @@
+"""Experiments on learners: what they measure is what is measured by hand, and they pass through files and commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import iclmech as icl
+from iclmech.experiments import command_of
+from iclmech.functions._ngram_heads import followers
+from iclmech.functions._one_task import OneTask, implied_weights
+from iclmech.functions._regret import log_loss
+from iclmech.functions._weights_implied import implied_by_answers
+
+fn = icl.functions
+LINEAR = fn.LinearRegression(d=5, noise=0.5)
+POOL = fn.TaskPool(base=fn.LinearRegression(d=5, noise=0.5), n_tasks=8)
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return fn.compare_predictors(
+        "fn-linear", LINEAR, ("bayes", "ols", "knn-3", "ridge:matched", "gd:matched"), n_prompts=64, seeds=2
+    )
+
+
+def test_distances_are_squared_differences_over_d(compared) -> None:
+    model, total = icl.load_model("fn-linear"), []
+    for seed in (0, 1):
+        prompts = LINEAR.prompts(64, 12, seed)
+        total.append((fn.predict(model, prompts) - LINEAR.bayes(prompts)).square() / 5)
+    by_hand = torch.stack(total).mean((0, 1))
+    assert np.allclose(compared.data["spd"].sel(predictor="bayes"), by_hand, rtol=1e-6)
+    assert np.isnan(compared.data["spd_mean"].sel(predictor="ols"))
+    assert np.isclose(compared.data["lens"].sel(predictor="bayes")[-1], by_hand.mean())
+
+
+def test_gradient_descent_is_claimed_only_against_matched_ridge(compared) -> None:
+    claims = compared.claims().set_index("claim")
+    gd = claims.loc["is nearer to gradient descent than to any ridge"]
+    d = compared.data["spd_mean"]
+    assert np.isclose(gd["measured"], float(d.sel(predictor="ridge:matched") - d.sel(predictor="gd:matched")))
+    assert claims.loc["learns in context", "verdict"] == "holds"
+    assert claims.loc["training made it so", "verdict"] == "holds"
+
+
+def test_a_result_comes_back_with_its_figures_and_its_command(compared, tmp_path: Path) -> None:
+    again = icl.load(compared.save(tmp_path / "r.nc"))
+    assert type(again) is fn.PredictorComparison
+    assert list(again.figures()) == ["curve", "difference", "lens"]
+    assert again.answer() == compared.answer()
+    command = command_of(again)
+    assert command is not None
+    assert "compare-predictors" in command
+    assert "LinearRegression" in command
+
+
+def test_implied_weights_are_those_of_numpy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points, answers = torch.randn(24, 5, generator=generator).double(), torch.randn(24, generator=generator).double()
+    weights, r2 = implied_weights(points, answers)
+    by_hand, left, *_ = np.linalg.lstsq(points.numpy(), answers.numpy(), rcond=None)
+    assert np.allclose(weights, by_hand)
+    assert np.isclose(float(r2), 1 - left[0] / float(answers.square().sum()))
+
+
+def test_a_learner_of_regression_is_linear_and_an_untrained_one_is_not() -> None:
+    result = fn.implicit_weights("fn-linear", LINEAR, (5, 10), n_prompts=8)
+    assert float(result.data["linearity"].sel(variant="trained").min()) > 0.98
+    assert float(result.data["linearity"].sel(variant="untrained").max()) < 0.6
+    assert float(result.data["cosine"].sel(reference="ridge").min()) > 0.97
+    assert set(result.claims()["verdict"]) == {"holds"}
+    with pytest.raises(fn.FunctionError, match="at least 4 d"):
+        implied_by_answers(icl.load_model("fn-linear"), LINEAR.prompts(2, 6), (3,), n_points=10)
+
+
+def test_probes_find_no_independent_weights() -> None:
+    result = fn.probe("fn-linear", LINEAR, n_prompts=400, prefix=6)
+    r2 = result.data["r2"].sel(variant="trained")
+    assert float(r2.sel(target="independent weights").max()) < 0.1
+    assert float(result.data["r2"].sel(variant="untrained").max()) < 0.15
+    assert result.data["r2"].shape == (2, 3, 4, 5)
+
+
+def test_followers_are_those_of_a_loop() -> None:
+    tokens = torch.randint(0, 3, (4, 15), generator=torch.Generator().manual_seed(0))
+    for n in (1, 2, 3):
+        found = followers(tokens, n)
+        for b in range(4):
+            for i in range(15):
+                for j in range(15):
+                    same = (
+                        n <= j <= i
+                        and i + 1 >= n
+                        and tokens[b, j - n : j].tolist() == tokens[b, i - n + 1 : i + 1].tolist()
+                    )
+                    assert bool(found[b, i, j]) == same
+
+
+def test_heads_of_the_upper_layer_attend_to_what_followed() -> None:
+    result = fn.ngram_heads(n=(1,), n_prompts=3)
+    above = result.data["above"].sel(order=1)
+    assert float(above.sel(layer=1).max()) > 0.4
+    assert float(above.sel(layer=0).max()) < 0.3
+    assert list(result.figures()) == ["heads"]
+    with pytest.raises(fn.FunctionError, match="family of symbols"):
+        fn.ngram_heads("fn-linear", LINEAR)
+
+
+def test_the_posterior_over_a_pool_loses_at_most_log_of_its_size() -> None:
+    result = fn.regret("fn-pool8", POOL, n_prompts=128, seeds=1)
+    claims = result.claims().set_index("claim")
+    assert claims.loc["the posterior's regret is at most log M", "verdict"] == "holds"
+    assert float(result.data["worst"]) <= np.log(8) + 1e-9
+    y = torch.randn(2, 3, dtype=torch.float64)
+    wanted = -torch.distributions.Normal(torch.zeros(2, 3).double(), 0.5).log_prob(y)
+    assert torch.allclose(log_loss(y, torch.zeros_like(y), 0.25), wanted)
+
+
+def test_one_learner_remembers_its_pool_and_the_other_does_not() -> None:
+    result = fn.task_diversity(("fn-pool8", "fn-linear"), (8, 8), n_prompts=64, seeds=2)
+    assert list(result.claims()["verdict"]) == ["holds", "does not hold"]
+
+
+def test_prompts_out_of_distribution_are_measured_beside_bayes() -> None:
+    result = fn.out_of_distribution(
+        "fn-linear", LINEAR, ("none", "scaled-2", "orthogonal"), n_prompts=6, n_examples=8, seeds=2
+    )
+    d = result.data
+    assert float(d["excess"].sel(change="scaled-2")) > float(d["excess"].sel(change="none"))
+    assert np.isnan(d["error"].sel(change="orthogonal")[5:]).all()
+    with pytest.raises(fn.FunctionError, match="got the change 'upside-down'"):
+        fn.out_of_distribution("fn-linear", LINEAR, ("upside-down",), n_prompts=2, seeds=1)
+
+
+def test_updates_are_compared_in_function_and_in_states() -> None:
+    result = fn.compare_updates("fn-linear", LINEAR, seeds=2, k=4, n_points=20, rates=(0.01,), epochs=4, draws=1)
+    d = result.data
+    assert d["sim_aou"].dims == ("update", "comparison", "layer")
+    assert d["test_error"].shape == (2, 1)
+    assert set(result.claims()["verdict"]) == {"not shown"}  # two tasks give no interval
+    task = OneTask.drawn(LINEAR, 4, 20, 0)
+    model = icl.load_model("fn-linear")
+    icl_answers = task.states(model, "icl")[1]
+    assert abs(float((icl_answers - fn.predict(model, task.rows)[:, -1]).abs().max())) < 1e-5
+    update = icl.gradient_descent(model, task.samples(model), lr=0.01, parameters="all", batch="full", epochs=4)
+    with update.applied(model):
+        error = task.error(task.states(model, "zs")[1])
+    other = OneTask.drawn(LINEAR, 4, 20, 1)
+    update = icl.gradient_descent(model, other.samples(model), lr=0.01, parameters="all", batch="full", epochs=4)
+    with update.applied(model):
+        error = (error + other.error(other.states(model, "zs")[1])) / 2
+    assert np.isclose(float(d["test_error"].sel(update="gd")[0]), error, rtol=1e-4)
+    with pytest.raises(fn.FunctionError, match="expected a family of real values"):
+        OneTask.drawn(fn.Conjunctions(d=3), 2, 4, 0)
