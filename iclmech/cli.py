@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from iclmech._base import REGISTRIES, Result, refuse_overwrite
-from iclmech._complaint import complain, first_of_frame
+from iclmech._complaint import complain, first_of_frame, told_in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,7 +230,7 @@ def commands() -> dict[str, Callable[..., Any]]:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `iclmech`: exit code 0, or 2 with one line on bad input."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    with told_infirst_of_frame():
+    with told_in_one_line():
         if arguments[:1] == ["--version"]:
             from iclmech import __version__
 

@@ -192,8 +192,7 @@ def fine_tuned(
 
     def learn(prompts: Sequence[PromptSet], control: str) -> list[WeightUpdate]:
         name = f"{update}:{control}"
-        made = try_updates(condition, name, update, prompts, lr, lambda: step(name))
-        return [weights for weights in made if weights is not None]
+        return [w for w in try_updates(condition, name, update, prompts, lr, lambda: step(name)) if w is not None]
 
     step(update)
     real = try_update(condition, update, update, condition.prompts, lr)
@@ -228,10 +227,9 @@ def try_updates(
     condition: Condition, name: str, update: str, several: Sequence[PromptSet], lr: float, step: Callable[[], None]
 ) -> list[WeightUpdate | None]:
     """The updates from several prompt sets, side by side where that can be done; None where one diverges."""
-    done = 0
-    if len(several) > 1 and condition.plan.takes_several(update):
+    together = len(several) > 1 and condition.plan.takes_several(update)
+    if together:
         step()
-        done = 1
         try:
             made = condition.plan.update(update, condition.model, list(several), lr)
             for _ in several[1:]:
@@ -241,7 +239,7 @@ def try_updates(
             pass  # one of them; which one is seen below
     found = []
     for number, prompts in enumerate(several):
-        if number >= done:
+        if number or not together:
             step()
         found.append(try_update(condition, name, update, prompts, lr))
     return found
@@ -279,10 +277,9 @@ def own_measures(
     for metric, function in condition.plan.metrics.items():
         try:
             value = _numpy(function(zs, icl, ft))
-        except ICLMechError:
-            raise
         except Exception as error:
-            error.add_note(f"raised by the metric {metric!r} in the comparison {name!r}")
+            if not isinstance(error, ICLMechError):
+                error.add_note(f"raised by the metric {metric!r} in the comparison {name!r}")
             raise
         if value.ndim and value.shape[0] != len(zs):
             raise CompareError(
