@@ -35,6 +35,7 @@ from .experiments import (
     Request as Request,
     SelectionComparison as SelectionComparison,
     Steering as Steering,
+    TunedContexts as TunedContexts,
     attention_allocation as attention_allocation,
     calibration_table as calibration_table,
     compare as compare,
@@ -52,6 +53,7 @@ from .experiments import (
     published as published,
     steer as steer,
     training_history as training_history,
+    tuned_contexts as tuned_contexts,
 )
 from .models import (
     ICLModel as ICLModel,

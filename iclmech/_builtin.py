@@ -20,6 +20,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "momentum": "iclmech.experiments._momentum_request:MOMENTUM_ATTENTION",
         "dual-form": "iclmech.experiments._dual_request:DUAL_FORM",
         "selection": "iclmech.experiments._selection_request:SELECTION",
+        "context-tuning": "iclmech.experiments._tuning_request:CONTEXT_TUNING",
         "facts": "iclmech.experiments._facts_request:FACTS",
         "training-history": "iclmech.experiments._history_request:TRAINING_HISTORY",
         "patch": "iclmech.experiments.patching._request:PATCH",

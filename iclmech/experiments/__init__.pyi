@@ -32,6 +32,8 @@ from ._request import (
 from ._selection import compare_selections as compare_selections
 from ._selection_request import SelectionRequest as SelectionRequest
 from ._selection_result import SelectionComparison as SelectionComparison
+from ._tuning import TunedContexts as TunedContexts, tuned_contexts as tuned_contexts
+from ._tuning_request import TuningRequest as TuningRequest
 from .comparison._compare import compare as compare
 from .comparison._control import Control as Control, Trial as Trial
 from .comparison._interval_names import interval_name as interval_name

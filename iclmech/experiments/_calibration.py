@@ -33,8 +33,8 @@ from ._request import ExperimentError, seeds_of
 
 METHODS = ("none", "cc", "dc", "bc", "affine")
 SETTINGS: tuple[Setting, ...] = ("zs", "icl")
-BY_QUERY = {"accuracy": "share", "label_nll": None, "brier": None, "overconfidence": None}
-BY_SEED = ("ece", "ece_floor", "ece_floor_95", "ece_debiased", "macro_f1")
+BY_QUERY = {"accuracy": (0.0, 1.0), "label_nll": (0.0, np.inf), "brier": (0.0, 2.0), "overconfidence": (-1.0, 1.0)}
+BY_SEED = {**dict.fromkeys(("ece", "ece_floor", "ece_floor_95", "macro_f1"), (0.0, 1.0)), "ece_debiased": (-1.0, 1.0)}
 Numbers = dict[str, np.ndarray]
 
 
@@ -211,13 +211,17 @@ def _dataset(
             [np.stack([np.stack([t[s, m][name] for m in methods], -1) for s in SETTINGS], -2) for t in tables]
         )
 
-    for name, binary in BY_QUERY.items():
-        add_estimate(data, name, axes, values(name), request.level, binary=binary)
+    for name, limits in BY_QUERY.items():
+        add_estimate(data, name, axes, values(name), request.level, binary=_binary(name), limits=limits)
     right = values("accuracy")
     add_estimate(data, "above_none", axes, right - right[..., :1], request.level, binary="difference")
-    for name in BY_SEED:
-        add_estimate(data, name, axes, values(name), request.level, kind="nested")
+    for name, limits in BY_SEED.items():
+        add_estimate(data, name, axes, values(name), request.level, limits=limits, kind="nested")
     return data
+
+
+def _binary(name: str) -> str | None:
+    return "share" if name == "accuracy" else None
 
 
 def _add_ensembles(data: xr.Dataset, joined: list[dict[tuple[str, str], Numbers]], request: CalibrationRequest) -> None:
@@ -230,10 +234,10 @@ def _add_ensembles(data: xr.Dataset, joined: list[dict[tuple[str, str], Numbers]
     axes, right = ("over", "join"), values("accuracy")
     single = values("accuracy", ["single"])
     long = np.stack([t["demonstrations", "long"]["accuracy"] for t in joined])
-    for name, binary in BY_QUERY.items():
-        add_estimate(data, f"ensemble_{name}", axes, values(name), request.level, binary=binary)
+    for name, limits in BY_QUERY.items():
+        add_estimate(data, f"ensemble_{name}", axes, values(name), request.level, binary=_binary(name), limits=limits)
     for name in ("ece", "ece_floor"):
-        add_estimate(data, f"ensemble_{name}", axes, values(name), request.level, kind="nested")
+        add_estimate(data, f"ensemble_{name}", axes, values(name), request.level, limits=BY_SEED[name], kind="nested")
     add_estimate(data, "ensemble_above_single", axes, right - single, request.level, limits=(-1.0, 1.0))
     add_estimate(data, "ensemble_above_long", axes, right - long[..., None, None], request.level, binary="difference")
     add_estimate(data, "single_accuracy", ("over",), single[..., 0], request.level, limits=(0.0, 1.0))

@@ -30,6 +30,7 @@ from ._by_kind import (
     sweep_figures as sweep_figures,
     task_diversity_figures as task_diversity_figures,
     three_factor_figures as three_factor_figures,
+    tuning_figures as tuning_figures,
 )
 from ._calibration import calibration_accuracy as calibration_accuracy, reliability_diagram as reliability_diagram
 from ._circuit_diagram import circuit_diagram as circuit_diagram
@@ -64,6 +65,7 @@ from ._steering import strength_curve as strength_curve, vector_by_layer as vect
 from ._text import plain as plain
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory
+from ._tuning import accuracy_by_radius as accuracy_by_radius
 
 
 def __getattr__(name: str) -> object:

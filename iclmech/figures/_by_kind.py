@@ -27,6 +27,7 @@ from ._rates import learning_rate_curve
 from ._selection import accuracy_by_tokens, selection_table
 from ._similarity import similarity_by_layer
 from ._steering import strength_curve, vector_by_layer
+from ._tuning import accuracy_by_radius
 
 if TYPE_CHECKING:
     from iclmech._base import Result
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         SelectionComparison,
         Steering,
         TrainingHistory,
+        TunedContexts,
     )
     from iclmech.vectors import HeadEffects
 
@@ -235,3 +237,8 @@ def diversity_figures(result: Any) -> Figures:
 def ngram_figures(result: Any) -> Figures:
     """Heads."""
     return {"heads": fn.ngram_heads(result)}
+
+
+def tuning_figures(result: TunedContexts) -> Figures:
+    """Accuracy and loss by radius."""
+    return {"radius": accuracy_by_radius(result)}
