@@ -17,7 +17,7 @@ from ._curves_request import TASK_DIVERSITY, DiversityRequest
 from ._distance import distance
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, put
+from ._over_prompts import asked, put
 from ._priors import TaskPool
 from .predictors import dmmse, ridge
 

@@ -23,7 +23,7 @@ from ._answers import predict
 from ._curves_request import NGRAM_HEADS, NgramRequest
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, put
+from ._over_prompts import asked, drawn, origin, put
 from ._prompts import FunctionPrompts
 
 IN_PLACE = ("none", "ideal", "uniform")

@@ -22,7 +22,7 @@ from ._answers import layer_lens, predict
 from ._distance import UNITS, distance, error
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, interval, origin, other_seed, put
+from ._over_prompts import asked, drawn, interval, origin, other_seed, put
 from ._predictors_request import COMPARE_PREDICTORS, PredictorsRequest
 from ._prompts import FunctionPrompts
 from .predictors import PREDICTORS, applies, predict as predicted

@@ -18,7 +18,7 @@ from ._answers import predict
 from ._curves_request import REGRET, RegretRequest
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, other_seed, put
+from ._over_prompts import asked, drawn, origin, other_seed, put
 from ._prompts import FunctionPrompts
 
 

@@ -16,7 +16,7 @@ from ._curves_request import OUT_OF_DISTRIBUTION, ShiftRequest
 from ._distance import distance, error
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, put
+from ._over_prompts import asked, drawn, origin, put
 from ._prompts import FunctionPrompts
 
 CHANGES = ("none", "scaled", "weights", "orthogonal", "other_quadrant", "shuffled_y")

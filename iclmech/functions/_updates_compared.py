@@ -24,8 +24,8 @@ from iclmech.models import ICLModel
 from iclmech.updates import WeightUpdate
 
 from ._family import Family
-from ._function_request import asked, interval, origin
 from ._one_task import OneTask, implied_weights
+from ._over_prompts import asked, interval, origin
 from ._updates_request import COMPARE_UPDATES, FunctionUpdatesRequest
 from ._updates_result import COMPARISONS, FunctionUpdates
 

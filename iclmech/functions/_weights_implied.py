@@ -19,8 +19,8 @@ from iclmech.models import ICLModel
 from ._answers import answers_of
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin, put
 from ._one_task import implied_weights
+from ._over_prompts import asked, drawn, origin, put
 from ._prompts import FunctionPrompts
 from ._vocabulary import embedding_table, long_rows
 from ._weights_request import IMPLICIT_WEIGHTS, WeightsRequest

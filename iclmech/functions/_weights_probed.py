@@ -16,7 +16,7 @@ from iclmech.models import ICLModel
 
 from ._errors import FunctionError
 from ._family import Family
-from ._function_request import asked, drawn, origin
+from ._over_prompts import asked, drawn, origin
 from ._prompts import FunctionPrompts
 from ._weights_request import PROBE, ProbeRequest
 from .predictors import averaging_weights, ridge_weights
