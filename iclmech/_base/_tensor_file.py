@@ -85,7 +85,7 @@ def read_safetensors(path: str | Path, kind: str, schema: int) -> tuple[dict[str
         if found.get("kind") != kind:
             held = str(found.get("kind") or "tensors without a header")[:60]
             raise FileError(f"{path} holds {held}; expected a {kind}.")
-        version = found.get("schema")
+        version: Any = found.get("schema")
         demand(type(version) is int and version >= 1, "its schema is no whole number from 1")
         if version > schema:
             raise FileError(

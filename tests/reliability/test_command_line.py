@@ -15,6 +15,7 @@ from iclmech import cli
 from iclmech._base import REGISTRIES
 from iclmech.experiments import _experiment
 from iclmech.experiments._request import field_types
+from iclmech.experiments._request_check import check_request
 
 WHOLE = ["", "x", "1.5", "nan", "inf", "1e3", "0x10", "1,x", "\0", "9" * 5000, "1 2", "-7"]
 NUMBERS = ["", "x", "nan", "inf", "-inf", "1e999", "1,x", "0x1", "\0", "1 2", "∞", "-7"]
@@ -147,7 +148,9 @@ def test_the_nearest_name_is_told(words: list[str], hint: str, tmp_path: Path):
     assert said.count("\n") == 1
 
 
-def test_other_commands_with_hostile_values(tmp_path: Path):
+def test_other_commands_with_hostile_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    every = cli.commands()
+    monkeypatch.setattr(cli, "commands", lambda: {n: c for n, c in every.items() if n not in REGISTRIES["experiment"]})
     for words in (
         ["report"],
         ["get"],
@@ -167,6 +170,11 @@ def test_a_fault_of_our_own_is_one_line_and_its_place_on_request(monkeypatch: py
     monkeypatch.setenv("ICLMECH_DEBUG", "1")
     with pytest.raises(ModelLoadedError):
         cli.main(["compare", f"--out={tmp_path / 'out'}"])
+
+
+@pytest.mark.parametrize("name", list(REGISTRIES["experiment"]))
+def test_the_defaults_of_every_experiment_are_let_through(name: str):
+    check_request(REGISTRIES["experiment"][name].request())
 
 
 def test_all_fields_are_there():

@@ -111,7 +111,7 @@ def test_exceptions_out_of_pytorch_leave_nothing_behind(bench: Bench, size: Call
     for name, operation in bench.operations.items():
         with Faults(0) as counter:
             operation()
-        for number, at in enumerate(points(counter.count, size(4, 400))):
+        for number, at in enumerate(points(counter.count, size(2, 400))):
             error = ERRORS[number % len(ERRORS)]
             with contextlib.suppress(*ERRORS), Faults(at, error):
                 operation()
@@ -120,7 +120,7 @@ def test_exceptions_out_of_pytorch_leave_nothing_behind(bench: Bench, size: Call
             if wrong:
                 failed.append((name, at, error.__name__, wrong))
     assert not failed, f"{len(failed)} of {tried}: {failed[:5]}"
-    assert tried >= size(4, 300) * len(bench.operations)
+    assert tried >= size(2, 300) * len(bench.operations)
 
 
 @pytest.mark.usefixtures("sigint")
@@ -129,7 +129,7 @@ def test_ctrl_c_at_every_line_that_places_or_restores(bench: Bench, size: Callab
     for name, operation in bench.operations.items():
         with ctrl_c_at(0) as lines:
             operation()
-        for at in points(lines[0], size(12, 10**9)):
+        for at in points(lines[0], size(4, 10**9)):
             try:
                 with ctrl_c_at(at):
                     operation()
@@ -162,7 +162,7 @@ def test_ctrl_c_as_any_hook_has_just_been_placed(
 
             monkeypatch.setattr(torch.nn.Module, kind, placed)
         operation()
-        for at[0] in points(calls[0], size(3, 10**9)):
+        for at[0] in points(calls[0], size(2, 10**9)):
             calls[0] = 0
             with contextlib.suppress(KeyboardInterrupt):
                 operation()

@@ -51,7 +51,7 @@ def test_threads_get_the_numbers_that_they_get_alone(texts, fresh_model, size):
     model = fresh_model("gpt2", 2)
     jobs = jobs_of(model, [prompts_with(model, texts), prompts_with(model, tuple(reversed(texts)))])
     expected = [job() for job in jobs]
-    before, wrong, rounds = state_of(model), [], size(6, 1000)
+    before, wrong, rounds = state_of(model), [], size(3, 1000)
     start = threading.Barrier(4)
 
     def work(number: int) -> None:
