@@ -38,7 +38,7 @@ FORGETTING = _page("forgetting", "forgetting", Caption(
     "Line charts over training steps, one panel for each condition: accuracy on tokens never trained, with flipped labels, and from the weights.",
     "Behind a grey line, what was learned in context is kept for a while, and memory grows.",
 ))  # fmt: skip
-TASK_DIVERSITY = _page("number-of-tasks", "tasks", Caption(
+NUMBER_OF_TASKS = _page("number-of-tasks", "tasks", Caption(
     "Seen and new tasks",
     "Dots for each seed: accuracy on new tasks, and of memory, over the number of tasks in training.",
     "Memory is measured on seen tasks whose labels in the context are one further.",
