@@ -15,7 +15,6 @@ from iclmech.models.twin import _availability
 from iclmech.models.twin._twin import Twin
 from iclmech.updates import _applying
 
-
 CHECKED = not ICLModel.forward.__code__.co_filename.endswith("_model.py")
 """Whether types are checked at every call: the checker draws from Python's `random` to look at one entry of a list."""
 
