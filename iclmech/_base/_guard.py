@@ -93,7 +93,7 @@ class Guard:
         _interrupts.deliver(sys._getframe().f_back)
 
     def __del__(self) -> None:
-        if self._undo:  # the block was never left
+        if vars(self).get("_undo"):  # the block was never left; none where an interrupt came as it was made
             self.close()
 
 
