@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
+.PHONY: campaign gpu help run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -72,6 +72,12 @@ docs: $(VENV)/.installed ## build the documentation, warnings are errors
 
 bench: $(VENV)/.installed ## speed and memory as ratios against named rivals
 	$(BIN)/python -m benchmarks
+
+campaign: $(VENV)/.installed ## faults, threads, damaged files and long runs at full size; hours
+	ICLMECH_CAMPAIGN=1 $(BIN)/python -m pytest -o addopts= -p no:cacheprovider tests/reliability
+
+gpu: $(VENV)/.installed ## the checks that need a GPU, and ratios of speed; they say so and skip where there is none
+	$(BIN)/python -m pytest -o addopts=-rs -p no:cacheprovider tests/gpu
 
 browser: ## install Debian's Chromium for the browser tests
 	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then S=; else S=sudo; fi; $$S apt-get update -qq && $$S apt-get install -y -qq chromium chromium-driver >/dev/null; }

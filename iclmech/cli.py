@@ -7,6 +7,7 @@ joined by commas. What stands here besides is where results go.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import re
 import sys
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, ICLMechError, Result, refuse_overwrite
+from iclmech._base import REGISTRIES, Result, refuse_overwrite
+from iclmech._complaint import complain, first_of_frame, told_in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +75,16 @@ def request_from(name: str, command: Any) -> Request:
 
 
 def _run(name: str, command: Any) -> None:
-    """Run, save, print."""
+    """Check, run, save, print."""
+    from iclmech._base import writable_directory
+    from iclmech.experiments._request_check import check_request
+
     request = request_from(name, command)
     experiment = REGISTRIES["experiment"][name]
+    check_request(request)
     if getattr(command, "estimate", False):
         return _say(str(experiment.estimated(request)))
-    path = refuse_overwrite(command.out / RESULT, command.force)
+    path = refuse_overwrite(writable_directory(command.out) / RESULT, command.force)
     try:
         result = experiment.run(request, progress=not command.quiet, out=command.out, force=command.force)
     except KeyboardInterrupt as stop:
@@ -224,18 +230,12 @@ def commands() -> dict[str, Callable[..., Any]]:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `iclmech`: exit code 0, or 2 with one line on bad input."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
+    with told_in_one_line():
         if arguments[:1] == ["--version"]:
             from iclmech import __version__
 
             return _say(f"iclmech {__version__}")
         _parse(arguments)()
-    except (ICLMechError, OSError) as error:
-        sys.stderr.write(f"iclmech: {' '.join(str(error).split())}\n")
-        raise SystemExit(2) from None
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"iclmech: {stop or 'stopped.'}\n")
-        raise SystemExit(130) from None
 
 
 def _parse(arguments: list[str]) -> Callable[[], None]:
@@ -249,17 +249,16 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
             )  # fmt: skip
     except SystemExit as stop:
         if stop.code:
-            sys.stderr.write(f"iclmech: {_one_line(complaint.getvalue())} See iclmech --help.\n")
+            complain(f"{_meant(arguments)}{first_of_frame(complaint.getvalue())} See iclmech --help.")
+            raise SystemExit(2) from None
         raise
 
 
-def _one_line(complaint: str) -> str:
-    """The first complaint in tyro's frame of lines: its heading stands above and again in the text."""
-    rows = [re.sub(r"[╭╮╰╯│─]", " ", line).strip() for line in complaint.splitlines()]
-    rows = [row for row in rows if row and not row.startswith("For full helptext")]
-    if len(rows) > 1 and rows[1].lower().startswith(rows[0].lower()):
-        rows = rows[1:]
-    return " ".join(" ".join(rows).split()).partition(" For full helptext")[0]
+def _meant(arguments: list[str]) -> str:
+    """The nearest command, where the one asked for is none."""
+    asked = next((a for a in arguments if not a.startswith("-")), "")
+    near = difflib.get_close_matches(asked[:80], commands(), 1) if asked not in commands() else []
+    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 def _say(text: str) -> None:

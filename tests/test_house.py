@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "iclmech"
 FLOORS = {
     "_base": 1, "models": 2, "tasks": 2, "mini": 2, "interventions": 3, "analysis": 3, "captures": 4, "updates": 4,
     "training": 4, "vectors": 5, "calibration": 5, "context_tuning": 5, "selection": 5, "_accuracy": 5, "experiments": 6, "dynamics": 7,
-    "functions": 7, "figures": 7, "report": 8, "sweeps": 8, "papers": 9, "cli": 10, "_builtin": 10, "_moved": 0,
+    "functions": 7, "figures": 7, "report": 8, "sweeps": 8, "papers": 9, "_complaint": 9, "cli": 10, "_builtin": 10, "_moved": 0,
 }  # fmt: skip
 SAME_FLOOR = {("models", "mini"), ("tasks", "mini")}  # a shipped model and a shipped task are looked up by name
 

@@ -9,12 +9,14 @@ from iclmech._base import html_table
 
 
 def test_texts_are_texts() -> None:
-    page = html_table(["<a>"], [["<script>", "\ud800"]], title="<b>", notes=["<i>"])
+    page = html_table(["<a>"], [["<script>", "\ud800"], ["\u202e", "\0"]], title="<b>", notes=["<i>\u2066"])
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "&lt;a&gt;" in page
-    assert page.encode("utf-8").count(b"\\ud800") == 1
-    assert "<li>&lt;i&gt;</li>" in page
+    for hidden in ("D800", "202E", "0000", "2066"):
+        assert f"⟨U+{hidden}⟩" in page
+    assert page.isprintable()
+    assert "<li>&lt;i&gt;⟨U+2066⟩</li>" in page
 
 
 def test_what_notebooks_show_goes_through_it() -> None:

@@ -18,12 +18,12 @@ from ._errors import (
 from ._files import (
     atomic_write as atomic_write,
     from_ascii_json as from_ascii_json,
-    read_safetensors as read_safetensors,
     refuse_overwrite as refuse_overwrite,
     to_ascii_json as to_ascii_json,
-    write_safetensors as write_safetensors,
 )
-from ._html import html_table as html_table
+from ._guard import Guard as Guard, interrupted as interrupted, remove_hook as remove_hook
+from ._html import html_table as html_table, visible as visible
+from ._out_directory import writable_directory as writable_directory
 from ._progress import duration as duration, steps as steps, track as track
 from ._provenance import digest as digest, provenance as provenance, tensor_digest as tensor_digest
 from ._records import Measure as Measure, Update as Update
@@ -46,3 +46,11 @@ from ._run_directory import (
 from ._seeds import np_rng as np_rng, rng as rng
 from ._site_names import SITES as SITES, Site as Site, check_sites as check_sites
 from ._targets import RegistryError as RegistryError, imported as imported, resolve as resolve
+from ._tensor_file import (
+    brief as brief,
+    demand as demand,
+    read_safetensors as read_safetensors,
+    understanding as understanding,
+    write_safetensors as write_safetensors,
+)
+from ._typed import typed as typed

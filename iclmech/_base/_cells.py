@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ._errors import FileError
-from ._files import read_safetensors, write_safetensors
 from ._provenance import digest
+from ._tensor_file import read_safetensors, write_safetensors
 
 T = TypeVar("T")
 _KIND, _SCHEMA = "iclmech cell", 1

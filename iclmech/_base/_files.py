@@ -6,17 +6,12 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._errors import FileError
 from ._temporaries import clear_temporaries, temporary_beside
-
-if TYPE_CHECKING:
-    import torch
-
-_HEADER = "iclmech"
 
 
 def to_ascii_json(value: Any) -> str:
@@ -73,47 +68,3 @@ def to_disk(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def write_safetensors(path: str | Path, tensors: Mapping[str, torch.Tensor], kind: str, schema: int, meta: Any) -> None:
-    """Write tensors with a header that names what they are (`kind`), its schema version and `meta` (JSON)."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    header = to_ascii_json({"kind": kind, "schema": schema, "meta": meta})
-    whole = {name: t.detach().contiguous() for name, t in tensors.items()}
-    with atomic_write(path) as temporary:
-        try:
-            save_file(whole, temporary, metadata={_HEADER: header})
-        except SafetensorError as error:
-            raise FileError(
-                f"{path} cannot be written ({error}); nothing of it was kept. Make room, then go on."
-            ) from error
-
-
-def read_safetensors(path: str | Path, kind: str, schema: int) -> tuple[dict[str, torch.Tensor], int, Any]:
-    """Read what `write_safetensors` wrote: (tensors, schema version found, meta).
-
-    Raises `FileError` for a missing or foreign file, another kind, or a schema newer than `schema`.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path} is not a file; expected a safetensors file holding a {kind}.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise FileError(
-            f"{path} cannot be read as safetensors ({error}); the file is damaged or of another kind."
-        ) from error
-    found = from_ascii_json(header) if header else {}
-    if found.get("kind") != kind:
-        raise FileError(f"{path} holds {found.get('kind') or 'tensors without a header'}; expected a {kind}.")
-    if found["schema"] > schema:
-        raise FileError(
-            f"{path} has schema {found['schema']} of {kind}; this version of iclmech reads up to {schema}. Update iclmech."
-        )
-    return tensors, found["schema"], found["meta"]

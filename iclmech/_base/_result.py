@@ -8,6 +8,7 @@ name, when it is asked for, so that nothing here imports from the floors above:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from ._files import from_ascii_json, to_ascii_json
 from ._html import html_table
 from ._registry import REGISTRIES, resolve
 from ._result_file import file_of, read_groups, write_groups
+from ._tensor_file import demand, understanding
 
 if TYPE_CHECKING:
     from typing import Self
@@ -177,6 +179,16 @@ class Result:
         """
         return load_result(path, cls)  # type: ignore[return-value]  # of this class, or an error
 
+    needed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Variables and coordinates without which nothing can be said or drawn, with the axes that each must have."""
+
+    def check(self) -> None:
+        """Raise `ValueError` unless the first group holds what is `needed`."""
+        for name, axes in self.needed.items():
+            demand(name in self._first.variables, f"it has no {name}")
+            found = tuple(str(axis) for axis in self._first[name].dims)
+            demand(set(axes) <= set(found), f"{name} has the axes {', '.join(found) or 'none'}, not {', '.join(axes)}")
+
     @classmethod
     def opened(cls, groups: Groups, kind: str) -> Self:
         """A result from the groups of a file."""
@@ -216,18 +228,22 @@ def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:
             return REGISTRIES["directory"][marker](path)
     groups = read_groups(path, what)
     attributes = next(iter(groups.values())).attrs
-    stored = str(attributes.pop("kind"))
-    kind, found = _class_of(stored)
-    if not issubclass(found, wanted):
-        raise FileError(f"{path} holds {stored!r}; expected {what}. icl.load opens any kind.")
-    schema = int(attributes.pop("schema", 0))
-    if schema > found.schema:
-        raise FileError(
-            f"{path} has schema {schema} of {stored!r}; this version of iclmech reads up to {found.schema}. Update iclmech."
-        )
-    for version in range(schema, found.schema):
-        groups = found.migrations[version](groups)
-    result = found.opened(groups, kind)
+    with understanding(path, what):
+        stored = str(attributes.pop("kind"))
+        kind, found = _class_of(stored)
+        if not issubclass(found, wanted):
+            raise FileError(f"{path} holds {stored[:60]!r}; expected {what}. icl.load opens any kind.")
+        schema = operator.index(attributes.pop("schema", 0))
+        if schema > found.schema:
+            raise FileError(
+                f"{path} has schema {schema} of {stored!r}; this version of iclmech reads up to {found.schema}. Update iclmech."
+            )
+        demand(schema >= 0, "its schema is no whole number from 0")
+        for version in range(schema, found.schema):
+            groups = found.migrations[version](groups)
+        result = found.opened(groups, kind)
+        demand(isinstance(result.provenance, dict), "its provenance is no mapping")
+        result.check()
     result.source = file_of(path)
     return result
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import FileError
 from ._files import atomic_write
+from ._tensor_file import understanding
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +33,7 @@ def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) 
     with atomic_write(path) as temporary:
         for number, (name, dataset) in enumerate(groups.items()):
             if not number:
-                dataset = dataset.assign_attrs(kind=stored_as, schema=schema)
+                dataset = dataset.assign_attrs(kind=stored_as, schema=schema, sealed=1)
             packed = {
                 n: {"zlib": True, "complevel": 4}
                 for n, v in dataset.data_vars.items()
@@ -41,6 +42,7 @@ def write_groups(path: str | Path, groups: Groups, stored_as: str, schema: int) 
             mode = "a" if number else "w"
             dataset.to_netcdf(image, mode=mode, group=name or None, engine="h5netcdf", encoding=packed)  # type: ignore[call-overload]  # its types know no file that is added to
         temporary.write_bytes(image.getbuffer())
+        seal(temporary)
     return path
 
 
@@ -51,11 +53,38 @@ def read_groups(path: str | Path, what: str) -> Groups:
         FileError: no such file, a damaged one, or a foreign one.
     """
     path = file_of(path)
-    groups = _read(path, what)
+    found = sealed(path)
+    groups = _read(path, what) if found is not False else {}
+    if not groups or (next(iter(groups.values())).attrs.pop("sealed", 0) and found is None):
+        raise FileError(
+            f"{path} is damaged: it lacks its checksum, or has another content's. Take another copy, or run it again."
+        )
     stored = str(next(iter(groups.values())).attrs.get("kind", ""))
     if not stored.startswith("iclmech "):
-        raise FileError(f"{path} is a netCDF file, but not {what} (kind: {stored or None!r}).")
+        raise FileError(f"{path} is a netCDF file, but not {what} (kind: {stored[:60] or None!r}).")
     return groups
+
+
+_SEAL = b"\niclmech xxh3_128 "
+"""What stands behind a file, followed by its checksum in hex; readers of HDF5 go by the length in its header."""
+
+
+def seal(path: Path) -> None:
+    """Append the checksum of a file to it."""
+    from xxhash import xxh3_128
+
+    check = xxh3_128(path.read_bytes()).hexdigest()
+    with path.open("ab") as file:
+        file.write(_SEAL + check.encode())
+
+
+def sealed(path: Path) -> bool | None:
+    """Whether a file is as it was sealed; None where there is no seal, as on files of earlier versions."""
+    from xxhash import xxh3_128
+
+    data = path.read_bytes()
+    body, mark, check = data[: -32 - len(_SEAL)], data[-32 - len(_SEAL) : -32], data[-32:]
+    return check.decode("latin-1") == xxh3_128(body).hexdigest() if mark == _SEAL else None
 
 
 def file_of(path: str | Path) -> Path:
@@ -76,9 +105,12 @@ def file_of(path: str | Path) -> Path:
 def _read(path: Path, what: str) -> Groups:
     """All groups of a file, the one that says what it is first."""
     import h5netcdf
+    import h5py
     import xarray as xr
 
-    try:
+    with understanding(path, what):
+        with h5py.File(path, "r") as plain:
+            dict(plain.attrs)  # where this fails, h5netcdf leaves more than an error behind
         with h5netcdf.File(path, "r") as file:
             names = list(file.groups) or [""]
             names.sort(key=lambda name: "kind" not in (file.groups[name] if name else file).attrs)
@@ -86,12 +118,4 @@ def _read(path: Path, what: str) -> Groups:
         for name in names:
             with xr.open_dataset(path, group=name or None, engine="h5netcdf") as opened:
                 groups[name] = opened.load()
-    except Exception as error:  # whatever a damaged file makes the libraries raise
-        raise FileError(
-            f"{path} cannot be read as {what} ({_line(error)}); the file is damaged or of another kind."
-        ) from error
     return groups
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

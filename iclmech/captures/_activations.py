@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from iclmech._base import CaptureError, html_table, read_safetensors, write_safetensors
+from iclmech._base import CaptureError, demand, html_table, read_safetensors, understanding, write_safetensors
 
 _KIND, _SCHEMA = "activations", 1
 _LABELS, _RANKS = "label_scores", "target_ranks"
@@ -98,9 +98,16 @@ class Activations:
     def load(cls, path: str | Path) -> Activations:
         """Read what `save` wrote. Raises `FileError` for another file or a newer schema."""
         data, _, meta = read_safetensors(path, _KIND, _SCHEMA)
-        labels, targets, ranks = data.pop(_LABELS), data.pop("target_scores"), data.pop(_RANKS, None)
-        dims = {name: tuple(axes) for name, axes in meta["dims"].items()}
-        return cls(data, dims, labels, targets, meta["setting"], tuple(meta["layers"]), meta["meta"], ranks)
+        with understanding(path, "activations"):
+            demand(set(meta) == {"setting", "layers", "dims", "meta"}, "its header lacks setting, layers, dims or meta")
+            labels, targets, ranks = data.pop(_LABELS), data.pop("target_scores"), data.pop(_RANKS, None)
+            dims = {name: tuple(axes) for name, axes in meta["dims"].items()}
+            demand(type(meta["setting"]) is str and isinstance(meta["meta"], dict), "its setting is no text")
+            demand(all(type(n) is int and n >= 0 for n in meta["layers"]), "its layers are no whole numbers")
+            _check_shapes(data, dims, {"query": len(labels), "layer": len(meta["layers"])})
+            _check_shapes({_LABELS: labels, "target_scores": targets}, _SCORES, {"query": len(labels)})
+            demand(ranks is None or (ranks.shape == targets.shape and ranks.dtype == torch.int64), "its ranks are none")
+            return cls(data, dims, labels, targets, meta["setting"], tuple(meta["layers"]), meta["meta"], ranks)
 
     def _rows(self) -> Mapping[str, str]:
         return {
@@ -116,3 +123,17 @@ class Activations:
         size = sum(t.numel() * t.element_size() for t in self.data.values()) / 1e6
         title = f"Activations · {self.setting} · {len(self)} queries · {size:.1f} MB"
         return html_table(("site", "shape"), self._rows().items(), title=title)
+
+
+_SCORES = {_LABELS: ("query", "label"), "target_scores": ("query",)}
+
+
+def _check_shapes(data: Mapping[str, Tensor], dims: Mapping[str, tuple[str, ...]], sizes: dict[str, int]) -> None:
+    """Raise `ValueError` unless every tensor has the axes that are named, an axis one size, and floating-point numbers in it."""
+    demand(set(data) == set(dims), "its dims name other tensors than are there")
+    for name, tensor in data.items():
+        axes = dims[name]
+        demand(len(axes) == tensor.ndim and len(set(axes)) == len(axes), f"{name[:60]} has other axes than are named")
+        demand(torch.is_floating_point(tensor), f"{name[:60]} holds no numbers")
+        for axis, n in zip(axes, tensor.shape, strict=True):
+            demand(isinstance(axis, str) and sizes.setdefault(axis, n) == n, f"an axis of {name[:60]} has two sizes")

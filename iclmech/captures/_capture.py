@@ -76,12 +76,13 @@ def run_request(
     progress: bool = False,
 ) -> Activations:
     """Plan, run, reduce. `keys`: width of the axis of own keys; `numbers`: what each query is called in a larger set."""
-    if not request.places.of_demonstrations:
-        return _run(model, prompts, request, session, keys, numbers, progress)
-    alone = replace(request, names=(), places=Places.checked("prediction"))
-    acts = _run(model, prompts, alone, session, keys, numbers, progress)
-    data, dims = capture_demonstrations(model, prompts, request)
-    return replace(acts, data=data, dims=dims, meta=describe(model, prompts, request))
+    with model.reading():
+        if not request.places.of_demonstrations:
+            return _run(model, prompts, request, session, keys, numbers, progress)
+        alone = replace(request, names=(), places=Places.checked("prediction"))
+        acts = _run(model, prompts, alone, session, keys, numbers, progress)
+        data, dims = capture_demonstrations(model, prompts, request)
+        return replace(acts, data=data, dims=dims, meta=describe(model, prompts, request))
 
 
 def _run(

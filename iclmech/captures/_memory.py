@@ -26,7 +26,7 @@ paths. The rest are temporaries inside functions and pieces that the allocator k
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes. `weights`: there already. `outputs`: what `capture` returns (exact). `working`: at the height of a pass (a
+    """Bytes. `weights`: there already (of a model with weights on the disk: those in memory, and the largest block that is not). `outputs`: what `capture` returns (exact). `working`: at the height of a pass (a
     bound by rule of thumb), the same for any number of queries. `way`: the way through the model it holds for."""
 
     weights: int
@@ -72,7 +72,13 @@ def estimate_memory(
     way = choose(model, job, request.path)
     bytes_of = model.dtype.itemsize
     kept = 8 if bytes_of == 8 else 4
-    weights = sum(parameter.tensor.numel() for parameter in model.parameters("all")) * bytes_of
+    tensors = [parameter.tensor for parameter in model.parameters("all")]
+    weights = sum(tensor.numel() for tensor in tensors if not tensor.is_meta) * bytes_of
+    away = [
+        sum(p.tensor.numel() for p in model.parameters("all") if p.tensor.is_meta and p.layer == n)
+        for n in range(model.shape.n_layers)
+    ]
+    weights += max(away) * bytes_of  # of a spread model one block at a time
     working = int(_SPREAD * _working(model, way, prefix, own, recorded) * max(bytes_of, 4))
     return MemoryEstimate(weights, outputs * kept + 8 * n, working, way)
 

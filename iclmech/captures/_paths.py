@@ -78,8 +78,6 @@ def no_fast_path(model: ICLModel, job: Job, graph: bool = False) -> str:
         return _short_window(model, job)
     if user_hooks(model, standing_handles(model)):
         return "the model carries hooks of its user"
-    if model.hooked.training:
-        return "the model is in training mode"
     found = _checked_twin(model)
     if isinstance(found, str):
         return found

@@ -84,7 +84,7 @@ def queries_at_prefixes(
     rows = [Row(query, (len(query) - 1,)) for query in queries]
     job = Job(row, rows, recorded, run, tuple(interventions), grad=grad)
     found: dict[str, Tensor] = {}
-    with torch.set_grad_enabled(grad):
+    with model.reading(), torch.set_grad_enabled(grad):
         for places, chunk in _chunks(model, job, prefixes, path):
             for site in states:
                 _put(found, site, places, chunk.values[site][:, 0, : len(wanted)], len(prefixes) * len(rows))

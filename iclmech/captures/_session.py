@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from iclmech._base import CaptureError
 from iclmech.interventions import Intervention, RoleTable, TokenRoles, standing_edits
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet
@@ -54,9 +55,12 @@ class Session:
         job = self.job(prefix, rows, sites, layers, first_position, prefix_roles)
         check_job(self.model, job)
         there = self._hooked is not None and same_tokens(self._hooked.prefix, prefix)
+        yield from in_turns(self.model, self._chunks(job, there))
+
+    def _chunks(self, job: Job, there: bool) -> Iterator[Chunk]:
         way = choose(self.model, job, self.path, encoded=there)
         if way == "fast":
-            yield from self.fast(job).chunks(job) if rows else ()
+            yield from self.fast(job).chunks(job) if job.rows else ()
         else:
             yield from hooked_chunks(self.model, job, self._encoded(job) if way == "cached" else None)
 
@@ -89,6 +93,26 @@ class Session:
             self._hooked = None
             self._hooked = found = EncodedPrefix(self.model, job)
         return found
+
+
+def in_turns(model: ICLModel, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Chunks, each made while this thread owns the model, which it does not while the caller has them.
+
+    Raises `CaptureError` where the updates in force are no longer those of the first chunk.
+    """
+    applied: tuple[str, ...] | None = None
+    while True:
+        with model.reading():
+            if applied is not None and applied != model.applied:
+                raise CaptureError(
+                    f"the updates in force on {model.name} have changed between two chunks of one run, from {applied} to "
+                    f"{model.applied}. Take all chunks before an update is applied or taken out."
+                )
+            applied = model.applied
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 def same_tokens(one: Tokens, other: Tokens) -> bool:

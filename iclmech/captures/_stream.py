@@ -45,10 +45,13 @@ def iter_capture(
     request = Request.checked(model, setting, sites, position, options)
     order = sorted(range(len(prompts.queries)), key=lambda j: prompts.queries[j].context)
     parts = [order[start : start + size] for start in range(0, len(order), size)]
-    keys, session, applied = request.keys(prompts), request.session(model, prompts), model.applied
+    keys, session = request.keys(prompts), request.session(model, prompts)
+    with model.reading():
+        applied = model.applied
     for part in track(parts, f"capturing {setting}", enabled=progress):
-        if model.applied != applied:
-            raise CaptureError("a weight update came into force, or went, between two parts of one capture.")
         some = replace(prompts, queries=[prompts.queries[j] for j in part])
-        acts = run_request(model, some, request, session, keys=keys, numbers=part)
+        with model.reading():
+            if model.applied != applied:
+                raise CaptureError("a weight update came into force, or went, between two parts of one capture.")
+            acts = run_request(model, some, request, session, keys=keys, numbers=part)
         yield replace(acts, meta={**acts.meta, "queries": part})

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iclmech._base import Guard
 from iclmech.interventions import EditSite, Intervention, Layout, StateEdit
 from iclmech.models import ICLModel, PartialPass, first_of, states_of, with_first, with_states
 
@@ -50,8 +51,8 @@ class TwinEdits:
         """Where any of these sites is edited."""
         return {layer for site, layer in self._by_place if site in sites}
 
-    def listen(self, now: PartialPass, top: int) -> list[Any]:
-        """Hooks on the twin's modules that make the edits of all but z, up to the inputs of the top block."""
+    def listen(self, guard: Guard, now: PartialPass, top: int) -> None:
+        """Place hooks on the twin's modules that make the edits of all but z, up to the inputs of the top block."""
 
         def before(layer: int, block: Any, args: Any, kwargs: Any) -> Any:
             return with_states(args, kwargs, self("resid_pre", layer, states_of(args, kwargs)[0])[None])
@@ -59,7 +60,6 @@ class TwinEdits:
         def after(site: str, layer: int, module: Any, args: Any, output: Any) -> Any:
             return with_first(output, self(site, layer, first_of(output)[0], now.repeating)[None])
 
-        handles: list[Any] = []
         for site, modules in (
             ("attn_out", now.twin.attention),
             ("mlp_out", now.twin.mlp),
@@ -67,9 +67,7 @@ class TwinEdits:
         ):
             for layer in self.layers(site):
                 if layer < top or (layer == top and site != "resid_post"):
-                    handles.append(modules[layer].register_forward_hook(partial(after, site, layer)))
+                    guard.hook(modules[layer], partial(after, site, layer))
         for layer in self.layers("resid_pre"):
             if layer <= top:
-                hook = partial(before, layer)
-                handles.append(now.twin.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
-        return handles
+                guard.hook(now.twin.blocks[layer], partial(before, layer), before=True, with_kwargs=True)

@@ -14,13 +14,14 @@ positions alone. Nothing is unembedded here. Edits of states are made on the twi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from iclmech._base import Guard
 from iclmech.models import (
     EndOfPass,
     ICLModel,
@@ -82,7 +83,8 @@ class FastRun:
 
         now = PartialPass(twin, keep, len(job.prefix))
         with torch.set_grad_enabled(job.grad):
-            run_pass(now, inputs_of(model, [job.prefix]), range(len(job.prefix)), edits.listen(now, self.top))
+            inputs, positions = inputs_of(model, [job.prefix]), range(len(job.prefix))
+            run_pass(now, inputs, positions, lambda guard: edits.listen(guard, now, self.top))
 
     def chunks(self, job: Job, behind: Sequence[int] | None = None) -> Iterator[Chunk]:
         """States of all rows of a job, shortest first. `behind`: how much of the prefix each row stands behind."""
@@ -100,13 +102,9 @@ def inputs_of(model: ICLModel, rows: Sequence[Tokens]) -> Tensor:
     return torch.tensor([[token for tokens in rows for token in tokens]], device=model.device)
 
 
-def run_pass(now: PartialPass, inputs: Tensor, positions: Sequence[int], handles: list[Any]) -> None:
-    """A pass with hooks on the twin, which are removed again."""
-    try:
-        now.run(inputs, torch.tensor([list(positions)], device=inputs.device))
-    finally:
-        for handle in handles:
-            handle.remove()
+def run_pass(now: PartialPass, inputs: Tensor, positions: Sequence[int], place: Callable[[Guard], Any]) -> None:
+    """A pass at these positions with hooks on the twin, which `place` places."""
+    now.run(inputs, torch.tensor([list(positions)], device=inputs.device), place)
 
 
 class _RowsPass:
@@ -132,8 +130,7 @@ class _RowsPass:
         first = len(self.fast.prefix) if self.job.first_position is None else self.job.first_position
         begin = [first] * len(self.rows) if self.behind is None else self.behind
         positions = [start + n for start, length in zip(begin, self.lengths, strict=True) for n in range(length)]
-        handles = [*self.edits.listen(self.now, self.top), *self._listen()]
-        run_pass(self.now, inputs_of(self.model, [row.tokens for row in self.rows]), positions, handles)
+        run_pass(self.now, inputs_of(self.model, [row.tokens for row in self.rows]), positions, self._listen)
         return {site: self._gathered(site) for site in self.job.sites}
 
     def _mix(self, layer: int, query: Tensor, whole: KeysValues, again: KeysValues | None, scale: float) -> Tensor:
@@ -154,8 +151,9 @@ class _RowsPass:
     def _keep(self, site: str, layer: int, states: Tensor) -> None:
         self.seen[site, layer] = states[0] if layer == self.top else states[0, self.flat]
 
-    def _listen(self) -> list[Any]:
-        sites, twin, handles = set(self.job.sites), self.fast.twin, []
+    def _listen(self, guard: Guard) -> None:
+        self.edits.listen(guard, self.now, self.top)
+        sites, twin = set(self.job.sites), self.fast.twin
 
         def before(layer: int) -> Any:
             return lambda module, args, kwargs: self._keep("resid_pre", layer, states_of(args, kwargs))
@@ -166,14 +164,14 @@ class _RowsPass:
         for layer in set(self.job.layers):
             block = twin.blocks[layer]
             if {"resid_pre", "resid_mid"} & sites and layer != self.top:
-                handles.append(block.register_forward_pre_hook(before(layer), with_kwargs=True))
+                guard.hook(block, before(layer), before=True, with_kwargs=True)
             if {"attn_out", "resid_mid"} & sites:
-                handles.append(twin.attention[layer].register_forward_hook(after("attn_out", layer)))
+                guard.hook(twin.attention[layer], after("attn_out", layer))
             if "mlp_out" in sites:
-                handles.append(twin.mlp[layer].register_forward_hook(after("mlp_out", layer)))
+                guard.hook(twin.mlp[layer], after("mlp_out", layer))
             if "resid_post" in sites and layer != self.top:
-                handles.append(block.register_forward_hook(after("resid_post", layer)))
-        return [*handles, twin.blocks[self.top].register_forward_pre_hook(self._narrow, with_kwargs=True)]
+                guard.hook(block, after("resid_post", layer))
+        guard.hook(twin.blocks[self.top], self._narrow, before=True, with_kwargs=True)
 
     def _narrow(self, block: Any, args: Any, kwargs: Any) -> None:
         """The top block: keys and values of every token, then the rest of it at the recorded positions; ends the pass."""

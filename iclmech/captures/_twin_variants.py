@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iclmech._base import Guard
 from iclmech.interventions import EditSite, StateEdit
 from iclmech.models import PartialPass, attention
 from iclmech.models.twin._partial_pass import KeysValues, first_of, states_of, with_first
@@ -144,7 +145,7 @@ class _VariantPass:
         first = len(self.fast.prefix) if self.job.first_position is None else self.job.first_position
         positions = [first + n for length in self.lengths for n in range(length)]
         with torch.no_grad():
-            run_pass(self.now, inputs_of(self.fast.model, [row.tokens for row in self.rows]), positions, self._listen())
+            run_pass(self.now, inputs_of(self.fast.model, [row.tokens for row in self.rows]), positions, self._listen)
         with torch.set_grad_enabled(self.job.grad):
             stacked = {site: torch.stack([self.seen[site, n] for n in self.job.layers], 1) for site in self.job.sites}
             return {site: value.reshape(*self.at.shape, *value.shape[1:]) for site, value in stacked.items()}
@@ -163,7 +164,7 @@ class _VariantPass:
         self.varied["z"] = out = self.edits("z", layer, out[0])[None]
         return out
 
-    def _listen(self) -> list[Any]:
+    def _listen(self, guard: Guard) -> None:
         def module(site: str, layer: int) -> Any:
             def after(module: Any, args: Any, output: Any) -> Any:
                 if self.now.repeating is None:
@@ -177,13 +178,12 @@ class _VariantPass:
         def block(layer: int) -> Any:
             return lambda block, args, kwargs, output: self._behind(layer, block, args, kwargs, first_of(output))
 
-        twin, handles = self.fast.twin, []
+        twin = self.fast.twin
         for layer in range(self.depth):
-            handles.append(twin.attention[layer].register_forward_hook(module("attn_out", layer)))
+            guard.hook(twin.attention[layer], module("attn_out", layer))
             if twin.mlp[layer] is not None:
-                handles.append(twin.mlp[layer].register_forward_hook(module("mlp_out", layer)))
-            handles.append(twin.blocks[layer].register_forward_hook(block(layer), with_kwargs=True))
-        return handles
+                guard.hook(twin.mlp[layer], module("mlp_out", layer))
+            guard.hook(twin.blocks[layer], block(layer), with_kwargs=True)
 
     def _behind(self, layer: int, block: Any, args: Any, kwargs: Any, output: Tensor) -> None:
         """The block again, on the variants that have left their rows; then those join that leave them above it."""

@@ -113,12 +113,14 @@ def capture_variants(
     wanted = tuple(dict.fromkeys((*request.layers, last)))
     batches = plan(prompts, setting, request.places, match_positions)
     batches = [batch for batch in batches if not (first_token and batch.answers)]
-    for batch in track(batches, f"capturing {n} variants, {setting}", enabled=progress):
-        asked = (("resid_post",), (last,)) if batch.answers else (recorded, wanted)
-        slots = _expanded(batch, n)
-        for chunk in run.chunks(batch, *asked):
-            states.add(chunk, slots)
-            labels.add(chunk, slots)
+    with model.reading():
+        for batch in track(batches, f"capturing {n} variants, {setting}", enabled=progress):
+            asked = (("resid_post",), (last,)) if batch.answers else (recorded, wanted)
+            slots = _expanded(batch, n)
+            for chunk in run.chunks(batch, *asked):
+                states.add(chunk, slots)
+                labels.add(chunk, slots)
+        name = setting_name(model, setting)
     scores = labels.finish()
     shape = (len(prompts.queries), n)
     data = {name: value.unflatten(0, shape) for name, value in states.data.items()}
@@ -126,7 +128,7 @@ def capture_variants(
     meta = {**describe(model, prompts, request), "variants": n, "dims": dims}
     parts = (of.unflatten(0, shape) for of in (scores.labels, scores.targets, scores.ranks, scores.tops))
     own, targets, ranks, tops = parts
-    return VariantActivations(own, targets, ranks, tops, data, setting_name(model, setting), request.layers, meta)
+    return VariantActivations(own, targets, ranks, tops, data, name, request.layers, meta)
 
 
 def _expanded(batch: Batch, n: int) -> Batch:

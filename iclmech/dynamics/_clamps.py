@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from iclmech._base import Guard
 from iclmech.experiments import ExperimentError
 from iclmech.interventions import Layout, Spec, replace_pattern, zero
 from iclmech.models import ICLModel
@@ -194,13 +195,9 @@ def scores_of_states(now: Situation, states: Float[Tensor, "row position d"], la
     block: Any = net.model.layers[layer]
     found: list[Tensor] = []
     length = states.shape[1]
-    handle = block.self_attn.hooks["attn_scores"].register_forward_hook(
-        lambda module, args, scores: found.append(scores)
-    )
-    try:
+    with Guard() as guard:
+        guard.hook(block.self_attn.hooks["attn_scores"], lambda module, args, scores: found.append(scores))
         block.self_attn(block.input_layernorm(states, index), net.cos[:, :length], net.sin[:, :length], index)
-    finally:
-        handle.remove()
     return found[0]
 
 

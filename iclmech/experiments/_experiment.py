@@ -107,7 +107,7 @@ class Experiment:
                 f"{', '.join(lost)} of this request stands for an object of one's own, which is not here. Hand it over, or "
                 "give it a name with iclmech.register."
             )
-        for need in self.needs:
+        for need in sorted(self.needs, key=lambda need: need == "model"):  # the model, which takes longest, last
             if inputs.get(need) is None:
                 inputs[need] = RESOLVERS[need](request)
         return inputs

@@ -62,7 +62,7 @@ from ._rates import learning_rate_curve as learning_rate_curve
 from ._selection import accuracy_by_tokens as accuracy_by_tokens, selection_table as selection_table
 from ._similarity import similarity_by_layer as similarity_by_layer
 from ._steering import strength_curve as strength_curve, vector_by_layer as vector_by_layer
-from ._text import plain as plain, visible as visible
+from ._text import plain as plain
 from ._theme import template as template
 from ._trajectory import shift_trajectory as shift_trajectory
 from ._tuning import accuracy_by_radius as accuracy_by_radius

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
+
+from iclmech._base import visible
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"}
-_SIGNS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-
-
-def visible(text: str) -> str:
-    """`text` with every control, direction and formatting character and lone surrogate shown as a sign or its code.
-
-    What is invisible or turns the reading direction (U+202E, zero-width joiners) cannot hide in the result.
-    """
-    return "".join(
-        _SIGNS.get(c) or (f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _UNSEEN else c) for c in str(text)
-    )
 
 
 def plain(text: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from iclmech._base import TaskError
-from iclmech.training import GPT2Config, recipe_table, tuples
+from iclmech._base import typed
+from iclmech.training import GPT2Config, recipe_from
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -67,9 +68,9 @@ def recipe_of(recipe: str | Path | FunctionRecipe) -> FunctionRecipe:
     """
     if isinstance(recipe, FunctionRecipe):
         return recipe
-    path, table = recipe_table(recipe, RECIPES)
-    try:
-        net = GPT2Config(**table.pop("net", {}))
-        return FunctionRecipe(**{"name": path.stem, **tuples(table)}, net=net)
-    except TypeError as error:
-        raise TaskError(f"recipe {path.name}: {error}; see the fields of iclmech.functions.FunctionRecipe.") from error
+    return recipe_from(recipe, RECIPES, FunctionRecipe, _built)
+
+
+def _built(name: str, table: dict[str, Any]) -> FunctionRecipe:
+    net = typed(GPT2Config, table.pop("net", {}))
+    return typed(FunctionRecipe, {"name": name, **table}, net=net)

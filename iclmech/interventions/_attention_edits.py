@@ -169,9 +169,11 @@ def _probe(model: ICLModel, way: Way | None) -> str:
         return scores.masked_fill(~keep, float("-inf"))
 
     edits = [LayerEdit(layer, "scores", cut) for layer in range(shape.n_layers)]
-    with model.hooks(chain_specs(model, edits, "z")):
+    with model.reading(), model.hooks(chain_specs(model, edits, "z")):
         wanted = model.forward(tokens)
     if way is None:
-        return "cutting attention edges moves nothing" if torch.equal(model.forward(tokens), wanted) else ""
-    with model.hooks(chain_specs(model, edits, way)):
+        with model.reading():
+            moved = not torch.equal(model.forward(tokens), wanted)
+        return "" if moved else "cutting attention edges moves nothing"
+    with model.reading(), model.hooks(chain_specs(model, edits, way)):
         return "" if close(model.forward(tokens), wanted) else "the logits differ from those under z = pattern · v"

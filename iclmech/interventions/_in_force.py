@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from iclmech._base import Guard
 from iclmech.models import ICLModel
 
 from ._attention_edits import AttentionEdit, LayerEdit, attention_way, chain_specs
@@ -35,8 +35,7 @@ def all_split(model: ICLModel, interventions: Sequence[Intervention], shortest: 
     return all(splits(change) for change in interventions)
 
 
-@contextlib.contextmanager
-def placed(model: ICLModel, interventions: Sequence[Intervention], rows: Sequence[Sequence[int]]) -> Iterator[None]:
+def placed(model: ICLModel, interventions: Sequence[Intervention], rows: Sequence[Sequence[int]]) -> Guard:
     """Put interventions in force for the length of a `with` block, around `model.forward` of exactly these rows of ids.
 
     `capture(..., interventions=...)` does this itself; here is the same for a pass of your own, with or without gradients.
@@ -45,5 +44,4 @@ def placed(model: ICLModel, interventions: Sequence[Intervention], rows: Sequenc
     rows = [tuple(row) for row in rows]
     n = len(rows)
     layout = Layout(0, tuple(map(len, rows)), tuple(range(n)), (), tuple(rows), (None,) * n)
-    with model.hooks(specs_of(model, layout, interventions)):
-        yield
+    return model.hooks(specs_of(model, layout, interventions))

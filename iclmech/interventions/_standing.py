@@ -7,8 +7,7 @@ any other pass    ──► hooks; its last token
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,7 +15,9 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
+from iclmech._base import Guard
 from iclmech.models import ICLModel
+from iclmech.models._selfcheck import place
 
 from ._errors import InterventionError
 from ._pass_layout import Layout
@@ -54,23 +55,14 @@ def standing_handles(model: ICLModel) -> Collection[int]:
     return {id(handle) for handle in found.handles} if found else ()
 
 
-@contextlib.contextmanager
-def hooks_aside(model: ICLModel) -> Iterator[None]:
+def hooks_aside(model: ICLModel) -> Guard:
     """Inside, the hooks do nothing: the edits are made by whoever asks for this."""
     found = _standing.get(model)
-    if found is None:
-        yield
-        return
-    found.aside += 1
-    try:
-        yield
-    finally:
-        found.aside -= 1
+    return Guard(lambda guard: guard.set(found, "aside", found.aside + 1) if found else None)
 
 
-@contextlib.contextmanager
-def standing(model: ICLModel, edits: Sequence[EditSite], name: str) -> Iterator[None]:
-    """Keep edits of states in force for the length of a `with` block.
+def standing(model: ICLModel, edits: Sequence[EditSite], name: str) -> Guard:
+    """Keep edits of states in force for the length of a `with` block, in which other threads wait for the model.
 
     Args:
         edits: made in every capture; their places are roles or positions, which need no prompts here. In passes of other
@@ -80,23 +72,29 @@ def standing(model: ICLModel, edits: Sequence[EditSite], name: str) -> Iterator[
     Raises:
         InterventionError: a pass that does not say where the tokens are that an edit is for.
     """
-    mine = _standing.setdefault(model, _Standing())
-    entry = (name, tuple(edits))
-    layers = range(model.shape.n_layers)
-    placed = [(e.site, n, e) for e in edits for n in (layers if e.layers is None else e.layers)]
-    with contextlib.ExitStack() as stack:
-        before = {id(h) for point in _points(model, placed) for h in getattr(point, "fwd_hooks", ())}
+
+    def change(guard: Guard) -> None:
+        model.owner.take(guard)
+        mine = _standing.setdefault(model, _Standing())
+        entry, new = (name, tuple(edits)), []
+        layers = range(model.shape.n_layers)
+        placed = [(e.site, n, e) for e in edits for n in (layers if e.layers is None else e.layers)]
         specs = [(site, layer, _Raw(model, mine, replace(edit, layers=(layer,)))) for site, layer, edit in placed]
-        stack.enter_context(model.hooks(specs))
-        new = [h for point in _points(model, placed) for h in getattr(point, "fwd_hooks", ()) if id(h) not in before]
-        stack.enter_context(_watched_generation(model, mine))
+        points = _points(model, placed)
+        before = {id(h) for point in points for h in getattr(point, "fwd_hooks", ())}
+        guard.undo(partial(_forget, mine, entry, new))
+        place(model.backend, specs, guard)
+        new += [h for point in points for h in getattr(point, "fwd_hooks", ()) if id(h) not in before]
+        _watch_generation(model, mine, guard)
         mine.handles += new
         mine.edits.append(entry)
-        try:
-            yield
-        finally:
-            mine.edits = [e for e in mine.edits if e is not entry]
-            mine.handles = [h for h in mine.handles if not any(h is n for n in new)]
+
+    return Guard(change)
+
+
+def _forget(mine: _Standing, entry: tuple[str, tuple[EditSite, ...]], handles: list[Any]) -> None:
+    mine.edits = [e for e in mine.edits if e is not entry]
+    mine.handles = [h for h in mine.handles if not any(h is n for n in handles)]
 
 
 def _points(model: ICLModel, placed: Sequence[tuple[str, int, EditSite]]) -> list[Any]:
@@ -135,19 +133,14 @@ class _Raw:
         return states
 
 
-@contextlib.contextmanager
-def _watched_generation(model: ICLModel, state: _Standing) -> Iterator[None]:
+def _watch_generation(model: ICLModel, state: _Standing, guard: Guard) -> None:
     """Tell hooks where a generation begins; `generate` is the model's own again outside."""
     hooked = model.hooked
     own = getattr(hooked, "generate", None)
     if own is None or "generate" in vars(hooked):  # none there, or watched already by an edit around this one
-        yield
         return
+    guard.undo(lambda: vars(hooked).pop("generate", None))
     hooked.generate = partial(_generate, own, state)
-    try:
-        yield
-    finally:
-        vars(hooked).pop("generate", None)
 
 
 _count = 0
@@ -156,8 +149,6 @@ _count = 0
 def _generate(own: Any, state: _Standing, *args: Any, **kwargs: Any) -> Any:
     global _count
     _count += 1
-    outer, state.generating = state.generating, _count
-    try:
+    with Guard() as guard:
+        guard.set(state, "generating", _count)
         return own(*args, **kwargs)
-    finally:
-        state.generating = outer

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -38,8 +41,8 @@ def mini_model_dir(name: str = NAME) -> Path:
     """A directory in Hugging Face format that holds a shipped model or one of its snapshots.
 
     A model's own directory is package data. A snapshot is package data in half precision without configuration and
-    tokenizer, which are the model's; it is completed, as float32, once in the user's temporary directory, under a name
-    that carries its checksum.
+    tokenizer, which are the model's; it is completed, as float32, once in a directory for temporary files that is the
+    user's alone; what stands there is compared with the shipped files before it is used.
 
     Raises:
         ModelError: no such model or snapshot.
@@ -53,19 +56,60 @@ def mini_model_dir(name: str = NAME) -> Path:
 
     weights = _snapshot_folder(base) / f"{snapshot}.safetensors"
     check = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    target = Path(tempfile.gettempdir()) / f"iclmech-{user}" / f"{weights.stem}-{check}"
-    if not (target / "model.safetensors").is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(dir=target.parent))
-        for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(DATA / base / file, making / file)
-        save_file({n: t.float() for n, t in load_file(weights).items()}, making / "model.safetensors", {"format": "pt"})
-        try:
-            making.rename(target)
-        except OSError:  # another process was first
+    target = _private_directory() / f"{weights.stem}-{check}"
+    if _is_whole(target, DATA / base, weights):
+        return target
+    making = Path(tempfile.mkdtemp(dir=target.parent))
+    for file in _BESIDE:
+        shutil.copy(DATA / base / file, making / file)
+    save_file({n: t.float() for n, t in load_file(weights).items()}, making / "model.safetensors", {"format": "pt"})
+    try:
+        making.rename(target)
+    except OSError:
+        if _is_whole(target, DATA / base, weights):  # another process was first
             shutil.rmtree(making, ignore_errors=True)
+        else:  # what stands there is not ours to trust
+            target = making
     return target
+
+
+_BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def _private_directory() -> Path:
+    """A directory that nobody else can write to: the same one for all processes of the user, where that is possible."""
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    shared = Path(tempfile.gettempdir()) / f"iclmech-{user}"
+    with contextlib.suppress(OSError):
+        shared.mkdir(mode=0o700, exist_ok=True)
+        found = os.lstat(shared)
+        if stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid()):
+            shared.chmod(0o700)
+            return shared
+    return _own_directory()
+
+
+@cache
+def _own_directory() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="iclmech-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _is_whole(target: Path, base: Path, weights: Path) -> bool:
+    """Whether a completed snapshot is there with the shipped weights, its model's configuration and tokenizer, and nothing else."""
+    from safetensors.torch import load_file
+
+    try:
+        if {file.name for file in target.iterdir()} != {*_BESIDE, "model.safetensors"}:
+            return False
+        if any((target / file).read_bytes() != (base / file).read_bytes() for file in _BESIDE):
+            return False
+        found, expected = load_file(target / "model.safetensors"), load_file(weights)
+    except Exception:  # not there, damaged, or not to be read
+        return False
+    same = [found[name].equal(tensor.float()) for name, tensor in expected.items() if name in found]
+    return len(same) == len(found) == len(expected) and all(same)
 
 
 @cache

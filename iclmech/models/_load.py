@@ -34,6 +34,8 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     trust_remote_code: bool = False,
+    device_map: str | dict[str, Any] | None = None,
+    offload_folder: str | Path | None = None,
 ) -> ICLModel:
     """Load a model and wrap it.
 
@@ -44,6 +46,10 @@ def load_model(
         device: "cpu", "cuda", ...; the first GPU if there is one, else the CPU.
         dtype: of the weights; float32 whatever the file holds, unless asked otherwise.
         trust_remote_code: passed to transformers.
+        device_map: for models that do not fit one device: passed to transformers, which spreads the weights with accelerate
+            ("auto", or {module: "cuda:0", "cpu" or "disk"}). Such a model can be read (captures, cuts, patches, vectors),
+            not changed.
+        offload_folder: where weights on the disk are kept.
 
     Returns:
         The model, checked. `ICLModel.origin` says where its weights come from.
@@ -58,8 +64,9 @@ def load_model(
     source = source_of(str(name))
     where = _device(device)
     with quiet():
-        plain, tokenizer = _read(str(name), source, dtype, trust_remote_code)
-        plain = plain.eval().to(where)
+        spread = {} if device_map is None else {"device_map": device_map, "offload_folder": offload_folder}
+        plain, tokenizer = _read(str(name), source, dtype, trust_remote_code, spread)
+        plain = plain.eval() if spread else plain.eval().to(where)
         bridge, reference = boot_and_compare(plain, tokenizer, dtype, source.path)
         try:
             return ICLModel(bridge, str(name), tokenizer, plain=reference, origin=source.origin)
@@ -72,7 +79,9 @@ def load_model(
             ) from error
 
 
-def _read(name: str, source: Source, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+def _read(
+    name: str, source: Source, dtype: torch.dtype, trust_remote_code: bool, spread: dict[str, Any]
+) -> tuple[Any, Any]:
     """The plain model and its tokenizer; whatever goes wrong is a `ModelError`."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -84,7 +93,7 @@ def _read(name: str, source: Source, dtype: torch.dtype, trust_remote_code: bool
             if why:
                 raise ModelError(f"{name!r} ({config.model_type}) is refused: {why}")
         tokenizer = load_tokenizer(source.path, trust_remote_code=trust_remote_code, gguf_file=source.gguf)
-        more |= {"dtype": dtype, "attn_implementation": "eager", "output_loading_info": True}
+        more |= {"dtype": dtype, "attn_implementation": "eager", "output_loading_info": True, **spread}
         with _no_bar() if source.gguf else contextlib.nullcontext():
             loaded: Any = AutoModelForCausalLM.from_pretrained(source.path, **more)
         plain, info = loaded

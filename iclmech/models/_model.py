@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from iclmech._base import ModelError, digest, tensor_digest
+from iclmech._base import Guard, ModelError, digest, tensor_digest
 
-from ._protocol import Backend, Capabilities, HookFn, ModelShape, Parameter
-from ._selfcheck import check, hooked as place_hooks
+from ._owner import owner_of
+from ._protocol import Capabilities, HookFn, ModelShape, Parameter
+from ._selfcheck import check, place
+from .backends._backend_of import backend_of, booted
+from .backends._spread import input_device, is_spread, resident
 
 Selector = Literal["attn_kv", "attn_v", "all"] | Callable[[str, int | None], bool]
-
-
-def booted(model: Any, tokenizer: Any) -> tuple[Any, tuple[Tensor, Tensor] | None]:
-    """A plain transformers model as a bridge, with the logits that it gave before; any other object as it is."""
-    from transformers import PreTrainedModel
-
-    if not isinstance(model, PreTrainedModel):
-        return model, None
-    from .backends._boot import boot_and_compare
-
-    if tokenizer is None:
-        raise ModelError(
-            f"got a plain {type(model).__name__} without tokenizer; expected ICLModel(model, tokenizer=...)."
-        )
-    return boot_and_compare(model.eval(), tokenizer, model.dtype, model.name_or_path or None)
-
-
-def backend_of(model: Any, tokenizer: Any = None) -> Backend:
-    """The backend for a TransformerLens model or a `SmallNet`; `ModelError` for anything else."""
-    from transformer_lens.model_bridge import TransformerBridge
-
-    if isinstance(model, TransformerBridge):
-        from .backends._bridge import BridgeBackend
-
-        return BridgeBackend(model, tokenizer)
-    if type(model).__name__ == "HookedTransformer":
-        from .backends._hooked_transformer import HookedBackend
-
-        return HookedBackend(model, tokenizer)
-    from .backends._small_net import SmallNetBackend, is_small_net
-
-    if is_small_net(model):
-        return SmallNetBackend(model, tokenizer)
-    raise ModelError(
-        f"got a {type(model).__name__}; expected a TransformerBridge, a HookedTransformer, a SmallNet of iclmech.training, or a "
-        "transformers model with its tokenizer. "
-        "For a name or a directory use iclmech.load_model."
-    )
 
 
 class ICLModel:
@@ -92,7 +57,9 @@ class ICLModel:
         self.backend = model if hasattr(model, "key_value_parameters") else backend_of(model, tokenizer)
         self.hooked: Any = self.backend.hooked
         self.name = name or str(getattr(self.hooked.cfg, "model_name", None) or "model")
-        self.capabilities = check(self.backend, plain or before, like)
+        self.owner = owner_of(self.hooked)
+        with self.owner.read():
+            self.capabilities = check(self.backend, plain or before, like)
         self.origin = dict(origin or {"source": "an object in hand"})
         self._applied: list[str] = []
 
@@ -125,7 +92,13 @@ class ICLModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.backend.key_value_parameters()[0].tensor.device
+        found = self.backend.key_value_parameters()[0].tensor.device
+        return input_device(self.hooked) if found.type == "meta" else found
+
+    @property
+    def spread(self) -> bool:
+        """Whether a device map has spread the weights over devices or the disk: the model can be read, not changed."""
+        return is_spread(self.hooked)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -159,21 +132,30 @@ class ICLModel:
         query does not stand at the start. `cache`: from the backend's `expand`. `unembed=False`: run for the hooks
         only; the result is not to be used.
         """
-        return self.backend.forward(rows, positions=positions, cache=cache, unembed=unembed)
+        with self.owner.own():
+            return self.backend.forward(rows, positions=positions, cache=cache, unembed=unembed)
 
-    @contextlib.contextmanager
-    def hooks(self, specs: Iterable[tuple[str, int, HookFn]]) -> Iterator[None]:
-        """Place hooks (site, layer, function) for the length of a `with` block.
+    def reading(self) -> Guard:
+        """The model in the state in which it is read, for the length of a `with` block: evaluation mode, no autocast.
+
+        The thread owns the model inside: other threads wait. Modes and flags are as before at the end. `capture` and all that
+        builds on it do this themselves; here is the same for passes of your own.
+        """
+        return self.owner.read()
+
+    def hooks(self, specs: Iterable[tuple[str, int, HookFn]]) -> Guard:
+        """Place hooks (site, layer, function) for the length of a `with` block, in which other threads wait for the model.
 
         A function gets the tensor and returns None, or a replacement. Hooks of the user stay as they are.
         """
-        with place_hooks(self.backend, specs):
-            yield
 
-    @contextlib.contextmanager
-    def recording(
-        self, sites: Iterable[str], layers: Iterable[int] | None = None
-    ) -> Iterator[dict[tuple[str, int], Tensor]]:
+        def change(guard: Guard) -> None:
+            self.owner.take(guard)
+            place(self.backend, specs, guard)
+
+        return Guard(change)
+
+    def recording(self, sites: Iterable[str], layers: Iterable[int] | None = None) -> Guard:
         """Keep the states that passes inside a `with` block show, as the last of them left them.
 
         Args:
@@ -181,19 +163,27 @@ class ICLModel:
             layers: all by default.
 
         Returns:
-            {(site, layer): tensor}, with the graph where gradients are enabled; filled while the block runs.
+            A guard; `with … as seen` binds {(site, layer): tensor}, with the graph where gradients are enabled, filled
+            while the block runs.
 
         Raises:
             BackendError: where the model has no such hook.
         """
         seen: dict[tuple[str, int], Tensor] = {}
         layers = range(self.shape.n_layers) if layers is None else list(layers)
-        with self.hooks([(s, n, partial(seen.__setitem__, (s, n))) for s in sites for n in layers]):
-            yield seen
+        specs = [(s, n, partial(seen.__setitem__, (s, n))) for s in sites for n in layers]
+
+        def change(guard: Guard) -> dict[tuple[str, int], Tensor]:
+            self.owner.take(guard)
+            place(self.backend, specs, guard)
+            return seen
+
+        return Guard(change)
 
     def readout(self, resid: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_vocab"]:
         """Logit lens: the model's own final norm and unembedding of a residual state."""
-        return self.backend.readout(resid)
+        with self.owner.read():
+            return self.backend.readout(resid)
 
     def parameters(self, parameters: Selector = "attn_kv") -> list[Parameter]:
         """The trainable tensors a selector names: "attn_kv", "attn_v", "all", or a function of (name, layer)."""
@@ -221,7 +211,9 @@ class ICLModel:
         return self.parameters(parameters)
 
     def require_raw(self) -> None:
-        """Raise `ModelError` if the weights were folded or centred: their gradients are another model's."""
+        """Raise `ModelError` if the weights cannot be changed (spread by a device map), or were folded or centred: their
+        gradients are another model's."""
+        self.require_one_device()
         why = self.backend.processed()
         if why:
             raise ModelError(
@@ -230,23 +222,28 @@ class ICLModel:
                 "enable_compatibility_mode(), or HookedTransformer.from_pretrained_no_processing(name)."
             )
 
+    def require_one_device(self) -> None:
+        """Raise `ModelError` if a device map has spread the weights: they are brought in anew for every pass."""
+        if self.spread:
+            raise ModelError(
+                f"{self.name} is spread by a device map, so its weights cannot be changed. Captures, cuts, patches and "
+                "vectors work on it; for updates load it onto one device, in bfloat16 if float32 does not fit."
+            )
+
     def hash(self) -> str:
         """16 hex digits that change when any weight does, whatever the tensors are called."""
-        return digest(sorted(tensor_digest(parameter.tensor) for parameter in self.parameters("all")))
+        with self.owner.own():
+            tensors: list[Tensor] = [parameter.tensor for parameter in self.parameters("all")]
+            return digest(sorted(tensor_digest(tensor) for tensor in resident(self.hooked, tensors)))
 
     @property
     def applied(self) -> tuple[str, ...]:
         """Hashes of the weight updates in force, oldest first."""
         return tuple(self._applied)
 
-    @contextlib.contextmanager
-    def marked(self, update_hash: str) -> Iterator[None]:
-        """Record that an update is in force, for the length of a `with` block. The update calls this itself."""
-        self._applied.append(update_hash)
-        try:
-            yield
-        finally:
-            self._applied.remove(update_hash)
+    def mark(self, *updates: str) -> None:
+        """Say which updates are in force now. Whoever applies them calls this."""
+        self._applied = list(updates)
 
     def untrained(self, seed: int, embeddings: Literal["keep", "fresh"] = "keep") -> ICLModel:
         """A new model of this architecture with attention and MLP weights drawn afresh by its own initialisation.
@@ -255,12 +252,27 @@ class ICLModel:
         """
         if embeddings not in ("keep", "fresh"):
             raise ModelError(f"got embeddings={embeddings!r}; expected 'keep' or 'fresh'.")
-        backend = self.backend.fresh(seed)
-        if embeddings == "keep":
-            mine = dict(self.backend.shared_parts())
-            with torch.no_grad():
+        with self.owner.own(), torch.inference_mode(False), torch.no_grad():  # it outlives the caller's modes
+            backend = self.backend.fresh(seed)
+            if embeddings == "keep":
+                mine = dict(self.backend.shared_parts())
                 for name, tensor in backend.shared_parts():
                     tensor.copy_(mine[name])
         drawn = {"weights": f"drawn anew, seed {seed}; embeddings: {embeddings}"}
         name = f"{self.name} untrained #{seed}"
         return ICLModel(backend, name, origin={**self.origin, **drawn}, like=self.capabilities)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ICLModel:
+        """A model of its own, with the weights as they are now."""
+        with self.owner.own():
+            new = memo[id(self)] = object.__new__(ICLModel)
+            for name, value in vars(self).items():
+                if name != "owner":
+                    setattr(new, name, copy.deepcopy(value, memo))
+            new.owner = owner_of(new.hooked)
+            return new
+
+    def __reduce__(self) -> NoReturn:
+        raise ModelError(
+            f"{self.name} cannot be pickled: its hooks are functions. Load it where it is needed: iclmech.load_model(name)."
+        )

@@ -214,6 +214,10 @@ class Backend(Protocol):
         """Why the weights are not the model's own (folded, centred), or None if they are."""
         ...
 
+    def forget(self) -> None:
+        """Let go of tensors, with their graphs, that the model's modules keep of the last pass."""
+        ...
+
     def fresh(self, seed: int) -> Backend:
         """The same architecture with every weight drawn anew by its own initialisation."""
         ...

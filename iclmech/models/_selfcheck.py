@@ -6,20 +6,21 @@ thrown away. A few tokens tell; the ways that were found right are kept in `Capa
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from iclmech._base import BackendError, rng
+from iclmech._base import BackendError, Guard, remove_hook, rng
 
 from ._protocol import Backend, Capabilities, HookFn, ScoreWay
 from ._score_check import Seen, choose_scores, require, softmax_is_pattern
 from ._verified import close
+from .backends._spread import input_device
 
 _SITES = (
     "resid_pre",
@@ -44,23 +45,20 @@ _SOURCES = {
 _NEEDED = ("resid_pre", "resid_post", "attn_out", "q", "k", "v", "z", "attn_pattern")
 
 
-@contextlib.contextmanager
-def hooked(backend: Backend, specs: Iterable[tuple[str, int, HookFn]]) -> Iterator[None]:
+def hooked(backend: Backend, specs: Iterable[tuple[str, int, HookFn]]) -> Guard:
     """Place hooks (site, layer, function) for the length of a block; only these are removed, whatever happens."""
-    placed = []
-    try:
-        for site, layer, function in specs:
-            point = backend.point(site, layer)
-            if point is None:
-                raise BackendError(f"{backend.kind} has no hook for {site} in layer {layer}.")
-            point.add_hook(lambda tensor, hook, function=function: function(tensor))  # type: ignore[operator]
-            placed.append((point, point.fwd_hooks[-1]))  # type: ignore[index]
-        yield
-    finally:
-        for point, handle in placed:
-            handle.hook.remove()
-            if handle in point.fwd_hooks:
-                point.fwd_hooks.remove(handle)
+    return Guard(partial(place, backend, specs))
+
+
+def place(backend: Backend, specs: Iterable[tuple[str, int, HookFn]], guard: Guard) -> None:
+    """Place hooks for as long as a guard is open. `BackendError` for a site that the model has not."""
+    for site, layer, function in specs:
+        point: Any = backend.point(site, layer)
+        if point is None:
+            raise BackendError(f"{backend.kind} has no hook for {site} in layer {layer}.")
+        hook = lambda tensor, hook, function=function: function(tensor)  # noqa: E731 - one object for each hook
+        guard.undo(partial(remove_hook, point, hook))
+        point.add_hook(hook)
 
 
 def probe_tokens(d_vocab: int, n_ctx: int, windows: list[int | None]) -> Tensor:
@@ -89,7 +87,7 @@ def check(
     """
     shape = backend.shape
     tokens = plain[0] if plain else probe_tokens(shape.d_vocab, shape.n_ctx, backend.local_windows())
-    tokens = tokens.to(backend.key_value_parameters()[0].tensor.device)
+    tokens = tokens.to(input_device(backend.hooked))
     with torch.no_grad():
         seen, logits = _record(backend, tokens)
         dtype = logits.dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from iclmech.figures import visible
+from iclmech._base import visible
 
 _IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 

@@ -21,8 +21,7 @@ from ._recipe import (
     Phase as Phase,
     Recipe as Recipe,
     load_recipe as load_recipe,
-    recipe_table as recipe_table,
-    tuples as tuples,
+    recipe_from as recipe_from,
 )
 from ._token_loss import TokenBatch as TokenBatch, token_loss as token_loss
 from ._trainer import (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from iclmech._base import ModelError, rng
+from iclmech._base import Guard, ModelError, rng
 from iclmech.interventions import Intervention, Layout, Spec, specs_of
 from iclmech.models import HookFn, ICLModel
 
@@ -32,8 +31,7 @@ def face_of(net: SmallNet) -> ICLModel:
     return _face(net.config, net.d_vocab)
 
 
-@contextlib.contextmanager
-def intervened(net: SmallNet, interventions: Interventions, rows: Tensor) -> Iterator[None]:
+def intervened(net: SmallNet, interventions: Interventions, rows: Tensor) -> Guard:
     """Put interventions in force for a `with` block, around a forward pass of these rows (and its gradients).
 
     A model of a stack computes what it would compute alone under its interventions, bit for bit, whatever stands beside.
@@ -69,12 +67,7 @@ def intervened(net: SmallNet, interventions: Interventions, rows: Tensor) -> Ite
     for members in groups.values():
         layout = _layout(net, rows, members)
         wanted += [(members, spec) for spec in specs_of(face_of(net), layout, each[members[0]])]
-    before = net.parts
-    net.parts = _parts(n, wanted)
-    try:
-        yield
-    finally:
-        net.parts = before
+    return Guard(lambda guard: guard.set(net, "parts", _parts(n, wanted)))
 
 
 def _parts(n: int, wanted: Sequence[tuple[Sequence[int], Spec]]) -> dict[int, list[Part]]:

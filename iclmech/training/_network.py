@@ -12,7 +12,7 @@ A stack saves what each operation costs to start: much where rows are few and na
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from iclmech._base import ModelError
+from iclmech._base import Guard, ModelError
 
 from ._network_block import Block, RMSNorm, product
 
@@ -88,18 +88,14 @@ class Part:
     models: tuple[int, ...]
     hooks: list[tuple[str, Callable[[Tensor], Tensor | None]]]
 
-    @contextlib.contextmanager
-    def placed(self, net: SmallNet, layer: int) -> Iterator[None]:
+    def placed(self, net: SmallNet, layer: int) -> Guard:
         """The hooks in force for the length of a `with` block."""
-        handles = []
-        try:
+
+        def change(guard: Guard) -> None:
             for site, act in self.hooks:
-                hook = lambda module, args, tensor, act=act: act(tensor)  # noqa: E731 - PyTorch's signature
-                handles.append(net.point(site, layer).register_forward_hook(hook))
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+                guard.hook(net.point(site, layer), lambda module, args, tensor, act=act: act(tensor))
+
+        return Guard(change)
 
 
 class _Table(nn.Module):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from iclmech._base import TaskError
+from iclmech._base import ICLMechError, TaskError, brief, typed
 from iclmech.mini import LossWeights, MixtureConfig, WorldConfig
 
 from ._network import NetConfig
+
+T = TypeVar("T")
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -72,16 +75,14 @@ class Recipe:
         return MixtureConfig(phase.repeat, phase.recall, dataclasses.replace(self.world, easy=phase.easy))
 
 
-def tuples(table: dict[str, Any]) -> dict[str, Any]:
-    """Lists as tuples, as frozen dataclasses hold them."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+def recipe_from(recipe: str | Path, directory: Path, cls: type[T], build: Callable[[str, dict[str, Any]], T]) -> T:
+    """A recipe from its file, by its name in a directory or by its path.
 
-
-def recipe_table(recipe: str | Path, directory: Path) -> tuple[Path, dict[str, Any]]:
-    """The file of a recipe, by its name in a directory or by its path, and what stands in it.
+    Args:
+        build: (name of the file, what stands in it) → recipe; it may raise `ValueError` and the like.
 
     Raises:
-        TaskError: no such recipe.
+        TaskError: no such recipe, no TOML, or what `build` cannot use.
     """
     path = Path(recipe)
     if path.suffix != ".toml":
@@ -89,25 +90,58 @@ def recipe_table(recipe: str | Path, directory: Path) -> tuple[Path, dict[str, A
     if not path.is_file():
         known = sorted(file.stem for file in directory.glob("*.toml"))
         raise TaskError(f"recipe {str(recipe)!r} not found; expected one of {known} or a path of a .toml file.")
-    return path, tomllib.loads(path.read_text())
+    try:
+        return build(path.stem, tomllib.loads(path.read_text("utf-8")))
+    except (TypeError, KeyError, ValueError, RecursionError, ICLMechError) as error:
+        fields = f"{cls.__module__.rpartition('.')[0]}.{cls.__name__}"
+        raise TaskError(f"recipe {path.name}: {brief(error)}; see the fields of {fields}.") from error
 
 
 def load_recipe(recipe: str | Path | Recipe = "full") -> Recipe:
     """Read a recipe: ``"full"``, ``"quick"``, a path of a TOML file, or a `Recipe` (returned as it is).
 
     Raises:
-        TaskError: no such recipe, or a key that no recipe has.
+        TaskError: no such recipe, a key that no recipe has, or a number that no run can have.
     """
-    if isinstance(recipe, Recipe):
-        return recipe
-    path, table = recipe_table(recipe, RECIPES)
-    try:
-        parts = {
-            "net": NetConfig(**tuples(table.pop("net", {}))),
-            "world": WorldConfig(**tuples(table.pop("world", {}))),
-            "loss": LossWeights(**table.pop("loss", {})),
-            "phases": tuple(Phase(**phase) for phase in table.pop("phases")),
-        }
-        return Recipe(**table, **parts)
-    except (TypeError, KeyError) as error:
-        raise TaskError(f"recipe {path.name}: {error}; see the fields of iclmech.experiments.mini.Recipe.") from error
+    return recipe if isinstance(recipe, Recipe) else recipe_from(recipe, RECIPES, Recipe, _built)
+
+
+def _built(name: str, table: dict[str, Any]) -> Recipe:
+    parts = {
+        "net": typed(NetConfig, table.pop("net", {})),
+        "world": typed(WorldConfig, table.pop("world", {})),
+        "loss": typed(LossWeights, table.pop("loss", {})),
+        "phases": tuple(typed(Phase, phase) for phase in table.pop("phases")),
+    }
+    made = typed(Recipe, table, **parts)
+    _check(made)
+    return made
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise `ValueError`, or the net's own error, for numbers that no run can have."""
+    net = recipe.net
+    sizes = (
+        net.n_layers,
+        net.d_model,
+        net.n_heads,
+        net.n_ctx,
+        recipe.short_length,
+        recipe.check_every,
+        recipe.dense_every,
+    )
+    if min(sizes) < 1 or min(net.mlp_widths, default=0) < 0 or max(net.n_layers, net.d_model, net.n_ctx) > 2**20:
+        raise ValueError("sizes and lengths are whole numbers from 1")
+    net.check()
+    if not recipe.phases or any(p.steps < 1 or p.length < 2 or p.tokens < p.length for p in recipe.phases):
+        raise ValueError(
+            "a recipe has phases, of at least one step, of sequences of 2 tokens or more, one to a batch at least"
+        )
+    shares = [recipe.text_sample, recipe.momentum, recipe.beta1, recipe.beta2]
+    shares += [share for p in recipe.phases for share in (p.until, p.short_share, p.repeat, p.recall, p.easy)]
+    if min(shares) < 0 or max(shares) > 1:
+        raise ValueError("shares, momentum and betas lie between 0 and 1")
+    positive = [recipe.lr_muon, recipe.lr_adam, recipe.weight_decay, recipe.clip, recipe.warmup, recipe.dense_until]
+    positive += [*vars(recipe.loss).values(), *(rate for p in recipe.phases for rate in (p.lr, p.lr_end))]
+    if min(positive) < 0:
+        raise ValueError("rates and weights are not negative")

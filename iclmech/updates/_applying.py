@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from iclmech._base import UpdateError
+from iclmech._base import Guard, UpdateError
 from iclmech.models import ICLModel, Parameter
 
-from ._restore import finish, write_back
+from ._restore import write_back
 
 
 @dataclass(eq=False)
 class _Frame:
-    """One update in force: what the weights were before it, and the mark on the model."""
+    """One update in force, and what the weights were before it."""
 
+    hash: str
     model_hash: str
     saved: list[tuple[Tensor, Tensor]]
-    mark: contextlib.ExitStack
 
 
 _frames: WeakKeyDictionary[ICLModel, list[_Frame]] = WeakKeyDictionary()
@@ -31,45 +31,55 @@ _frames: WeakKeyDictionary[ICLModel, list[_Frame]] = WeakKeyDictionary()
 
 def base_hash(model: ICLModel) -> str:
     """The hash of the model's own weights, whatever updates are in force now."""
-    frames = _frames.get(model)
-    return frames[0].model_hash if frames else model.hash()
+    with model.owner.own():
+        frames = _frames.get(model)
+        return frames[0].model_hash if frames else model.hash()
 
 
-@contextlib.contextmanager
 def in_force(
     model: ICLModel, deltas: Mapping[str, Tensor], *, own_hash: str, model_hash: str, requires: Sequence[str]
-) -> Iterator[None]:
+) -> Guard:
     """W + ΔW inside; W restored bit for bit outside. The work of `WeightUpdate.applied`, which has the rules."""
-    _check(model, own_hash, model_hash, requires)
-    parameters = _parameters_changed(model, deltas)
-    frames = _frames.setdefault(model, [])
-    frame = _Frame(
-        model_hash,
-        [(parameter.tensor, parameter.tensor.detach().clone()) for parameter in parameters],
-        contextlib.ExitStack(),
-    )
-    try:
+
+    def change(guard: Guard) -> ICLModel:
+        model.owner.take(guard)
+        model.require_one_device()
+        _check(model, own_hash, model_hash, requires)
+        parameters = _parameters_changed(model, deltas)
+        saved: list[tuple[Tensor, Tensor]] = [(p.tensor, p.tensor.detach().clone()) for p in parameters]
+        frames, frame = _frames.setdefault(model, []), _Frame(own_hash, model_hash, saved)
+        guard.undo(partial(_take_out, model, frames, frame))
         frames.append(frame)
-        frame.mark.enter_context(model.marked(own_hash))
+        _mark(model, frames)
         _add(deltas, parameters)
-        yield
-    finally:
-        in_order = frame not in frames or frames[-1] is frame
-        finish(lambda: _take_out(frames, frame))
-        if not in_order:
-            raise UpdateError(
-                f"update {own_hash} was taken out before those applied inside it, in the wrong order. All of them have "
-                "been taken out and the weights are as they were below it. Use nested with blocks."
-            )
+        return model
+
+    return Guard(change)
 
 
-def _take_out(frames: list[_Frame], frame: _Frame) -> None:
+def _mark(model: ICLModel, frames: list[_Frame]) -> None:
+    model.mark(*(frame.hash for frame in frames))
+
+
+def _take_out(model: ICLModel, frames: list[_Frame], frame: _Frame) -> None:
     """Undo every update down to `frame`; nothing where one below has taken it out already."""
+    failed: BaseException | None = None
+    in_order = frame not in frames or frames[-1] is frame
     while frame in frames:
         top = frames[-1]
-        write_back(top.saved)
-        top.mark.close()
+        try:
+            write_back(top.saved)
+        except BaseException as error:  # raised when those below are out, too
+            failed = failed or error
         frames.remove(top)
+        _mark(model, frames)
+    if failed is not None:
+        raise failed
+    if not in_order:
+        raise UpdateError(
+            f"update {frame.hash} was taken out before those applied inside it, in the wrong order. All of them have "
+            "been taken out and the weights are as they were below it. Use nested with blocks."
+        )
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iclmech._base import Guard
 from iclmech.models import (
     EndOfPass,
     KeysValues,
@@ -55,19 +56,23 @@ class Blocks:
             kept.append(self._some(block, args, kwargs))
             raise EndOfPass
 
-        self._run([self.twin.blocks[-1].register_forward_pre_hook(last, with_kwargs=True)])
+        self._pass.run(
+            self.inputs, place=lambda guard: guard.hook(self.twin.blocks[-1], last, before=True, with_kwargs=True)
+        )
         return kept[0]
 
     def layer_by_layer(self, take: Take) -> None:
         """Every block on the detached output of the one below; `take` gets each output where the loss reads."""
-        handles: list[Any] = []
         last = len(self.twin.blocks) - 1
         self._pass.keep = self._bare = self.few
-        for layer, block in enumerate(self.twin.blocks):
-            handles += self._listen(layer, block, take, layer == last)
-        self._run(handles)
 
-    def _listen(self, layer: int, block: nn.Module, take: Take, last: bool) -> list[Any]:
+        def place(guard: Guard) -> None:
+            for layer, block in enumerate(self.twin.blocks):
+                self._listen(guard, layer, block, take, layer == last)
+
+        self._pass.run(self.inputs, place=place)
+
+    def _listen(self, guard: Guard, layer: int, block: nn.Module, take: Take, last: bool) -> None:
         def before(block: nn.Module, args: Any, kwargs: Any) -> Any:
             args, kwargs = with_states(args, kwargs, states_of(args, kwargs).detach())
             if last:
@@ -78,8 +83,9 @@ class Blocks:
         def after(block: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             take(layer, self._again(block, args, kwargs) if self.few else at_places(first_of(output), self.at))
 
-        handles: list[Any] = [block.register_forward_pre_hook(before, with_kwargs=True)]
-        return handles if last else [*handles, block.register_forward_hook(after, with_kwargs=True)]
+        guard.hook(block, before, before=True, with_kwargs=True)
+        if not last:
+            guard.hook(block, after, with_kwargs=True)
 
     def _some(self, block: nn.Module, args: Any, kwargs: Any) -> Tensor:
         """A block's output where the loss reads: keys and values of all tokens, the rest of it only there."""
@@ -90,13 +96,6 @@ class Blocks:
         output = self._pass.again(block, args, kwargs, self.at)
         self._pass.kept.clear()  # the graph of one block at a time
         return output
-
-    def _run(self, handles: list[Any]) -> None:
-        try:
-            self._pass.run(self.inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _mix(self, layer: int, query: Tensor, whole: KeysValues, again: KeysValues | None, scale: float) -> Tensor:
         if again is None:

@@ -7,19 +7,18 @@ A `Learner` lives for one learning rate of one call; so do its sums and whatever
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from iclmech._base import UpdateError
+from iclmech._base import Guard, UpdateError
 from iclmech.models import ICLModel, Parameter
 
 from ._parameter_layout import KINDS
-from ._restore import finish, write_back
+from ._restore import write_back
 from ._step import Step
 
 Gradients = dict[str, Tensor]
@@ -109,36 +108,42 @@ def add_share(total: Gradients, gradients: Gradients, n_samples: int) -> None:
         total[name] = total[name] + share if name in total else share
 
 
-@contextlib.contextmanager
-def learning(model: ICLModel, parameters: list[Parameter], rule: Rule | None = None) -> Iterator[Learner]:
-    """Only `parameters` require gradients and dropout is off inside; weights, flags and modes are restored on every way out."""
-    module: nn.Module = model.hooked
-    with torch.inference_mode(False), torch.enable_grad():
+def learning(model: ICLModel, parameters: list[Parameter], rule: Rule | None = None) -> Guard:
+    """Only `parameters` require gradients and dropout is off inside; weights, flags and modes are restored on every way out.
+
+    Returns:
+        A guard; `with … as learner` binds the `Learner`.
+    """
+
+    def change(guard: Guard) -> Learner:
+        model.owner.begin_reading(guard)
+        _with_gradients(guard)
         learner = Learner(model, parameters, rule)
-        yield from _with_state_kept(module, parameters, learner)
-
-
-def _with_state_kept(module: nn.Module, parameters: list[Parameter], learner: Learner) -> Iterator[Learner]:
-    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    flags += [(parameter.tensor, parameter.tensor.requires_grad) for parameter in parameters]
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        for parameter, _ in flags:
-            parameter.requires_grad_(False)
+        everything = [*model.hooked.parameters(), *(parameter.tensor for parameter in parameters)]
+        guard.undo(model.backend.forget)
+        for tensor in everything:
+            guard.undo(partial(tensor.requires_grad_, tensor.requires_grad))
+        guard.undo(partial(write_back, [(p.tensor, learner.originals[p.name]) for p in parameters]))
+        for tensor in everything:
+            tensor.requires_grad_(False)
         for parameter in parameters:
             parameter.tensor.requires_grad_(True)
-        yield learner
-    finally:
+        return learner
 
-        def restore() -> None:
-            write_back([(parameter.tensor, learner.originals[parameter.name]) for parameter in parameters])
-            for parameter, flag in flags:
-                parameter.requires_grad_(flag)
-            for part, mode in modes:
-                part.training = mode
+    return Guard(change)
 
-        finish(restore)
+
+def _with_gradients(guard: Guard) -> None:
+    """Neither inference mode nor no_grad, until the guard closes (which restores the grad mode it found)."""
+    outside = [torch.inference_mode(False)]
+
+    def leave() -> None:
+        while outside:
+            outside.pop().__exit__(None, None, None)
+
+    outside[0].__enter__()
+    guard.undo(leave)
+    torch.set_grad_enabled(True)
 
 
 def check_step(learner: Learner, now: Step) -> None:

@@ -1,31 +1,24 @@
-"""Putting things back so that nothing, not even a second Ctrl-C, leaves half of them behind."""
+"""Putting weights back, all that can be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def finish(action: Callable[[], None]) -> None:
-    """Run `action` to its end. A Ctrl-C that falls in starts it afresh, and is raised when all is done.
-
-    `action` must do no harm when it is repeated after any part of it has run.
-    """
-    interrupted: KeyboardInterrupt | None = None
-    while True:
-        try:
-            action()
-            break
-        except KeyboardInterrupt as error:
-            interrupted = error
-    if interrupted is not None:
-        raise interrupted
-
-
 @torch.no_grad()
 def write_back(saved: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Copy every (tensor, original) back."""
+    """Copy every (tensor, original) back. A tensor that fails is tried once more, and keeps none of the others from it;
+    the first failure is raised when all is done."""
+    failed: BaseException | None = None
     for tensor, original in saved:
-        tensor.copy_(original)
+        for _ in range(2):
+            try:
+                tensor.copy_(original)
+                break
+            except BaseException as error:  # an interrupt, too, waits for the others
+                failed = failed or error
+    if failed is not None:
+        raise failed

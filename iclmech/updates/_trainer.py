@@ -88,18 +88,19 @@ def run(
         raise UpdateError(
             f"parameters={training.parameters!r} chooses no parameter of {model.name}; nothing could be trained."
         )
-    model_hash = base_hash(model)
-    layout = {parameter.name: ParameterLayout.of(parameter) for parameter in parameters}
-    twin = _twin(model, rows, parameters, training, step)
-    if twin is not None:
-        trained = _train_plain(model, twin, rows, parameters, training)
-    else:
-        trained = [_train(model, row, parameters, training, step) for row in rows]
-    updates = [
-        WeightUpdate(deltas, layout, model_hash, _meta(model, row, training, losses))
-        for row, (deltas, losses) in zip(rows, trained, strict=True)
-    ]
-    return updates if sources or isinstance(training.lr, Sequence) else updates[0]
+    with model.reading():
+        model_hash = base_hash(model)
+        layout = {parameter.name: ParameterLayout.of(parameter) for parameter in parameters}
+        twin = _twin(model, rows, parameters, training, step)
+        if twin is not None:
+            trained = _train_plain(model, twin, rows, parameters, training)
+        else:
+            trained = [_train(model, row, parameters, training, step) for row in rows]
+        updates = [
+            WeightUpdate(deltas, layout, model_hash, _meta(model, row, training, losses))
+            for row, (deltas, losses) in zip(rows, trained, strict=True)
+        ]
+        return updates if sources or isinstance(training.lr, Sequence) else updates[0]
 
 
 def several(source: Any) -> list[PromptSet]:

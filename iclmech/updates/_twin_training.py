@@ -7,16 +7,15 @@ other labels or orders of the demonstrations, are rows of one batch, each with a
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from iclmech._base import UpdateError
+from iclmech._base import Guard, UpdateError
 from iclmech.models import ICLModel, Parameter, Twin, twin_of, user_hooks
 
 from ._blocks import Blocks
@@ -123,7 +122,7 @@ class PlainRun:
             if self.way == "layerwise":
                 read([layer])
 
-        with self._tapped():
+        with Guard(self._tap):
             if self.way == "through":
                 kept.append(blocks.through())
                 read([None])
@@ -178,15 +177,13 @@ class PlainRun:
             else:
                 delta.baddbmm_(scaled.mT, inputs)
 
-    @contextlib.contextmanager
-    def _tapped(self) -> Iterator[None]:
-        handles = [module.register_forward_hook(self._project) for module in self._taps]
-        try:
-            yield
-        finally:
-            self._seen = []
-            for handle in handles:
-                handle.remove()
+    def _tap(self, guard: Guard) -> None:
+        guard.undo(self._forget)
+        for module in self._taps:
+            guard.hook(module, self._project)
+
+    def _forget(self) -> None:
+        self._seen = []
 
     def _project(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """Add x·ΔWᵀ to what a projection gives out, and keep both ends of it."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iclmech._base import (
+    Guard,
     UpdateError,
     digest,
     html_table,
@@ -23,12 +23,13 @@ from iclmech._base import (
     read_safetensors,
     rng,
     tensor_digest,
+    understanding,
     write_safetensors,
 )
 from iclmech.models import ICLModel, Parameter
 
 from ._applying import base_hash, in_force
-from ._parameter_layout import KINDS, ParameterLayout
+from ._parameter_layout import KINDS, ParameterLayout, layouts_of
 
 _SCHEMA = 1
 
@@ -198,18 +199,20 @@ class WeightUpdate:
 
     # -- in and out of a model ------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def applied(self, model: ICLModel) -> Iterator[ICLModel]:
+    def applied(self, model: ICLModel) -> Guard:
         """The model with W + ΔW inside the block; its own weights, bit for bit, on every way out.
 
         Updates of one model may be nested: they add up, and the inner one is taken out first. `model.applied` lists
-        the hashes of those in force. An update that was computed while others were in force needs those in force.
+        the hashes of those in force. An update that was computed while others were in force needs those in force. The
+        thread owns the model inside the block: other threads that want to run or change it wait for the end.
+
+        Returns:
+            A guard; `with … as model` binds the model.
 
         Raises:
             UpdateError: another model, the same update twice, or an update that is missing below this one.
         """
-        with in_force(model, self.deltas, own_hash=self.hash, model_hash=self.model_hash, requires=self.requires):
-            yield model
+        return in_force(model, self.deltas, own_hash=self.hash, model_hash=self.model_hash, requires=self.requires)
 
     # -- files ----------------------------------------------------------------------------------------------------
 
@@ -230,8 +233,9 @@ class WeightUpdate:
             FileError: no such file, another kind of file, a damaged one, or one written by a newer version.
         """
         tensors, _, meta = read_safetensors(path, kind="weight_update", schema=_SCHEMA)
-        layout = {name: ParameterLayout(**spec) for name, spec in meta["layout"].items()}
-        return cls({name: tensors[name] for name in layout}, layout, meta["model_hash"], meta["meta"])
+        with understanding(path, "a weight update"):
+            specs = layouts_of(meta, tensors)
+            return cls({name: tensors[name] for name in specs}, specs, meta["model_hash"], meta["meta"])
 
     # -- showing it -----------------------------------------------------------------------------------------------
 

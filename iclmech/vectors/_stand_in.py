@@ -6,14 +6,14 @@ chosen on the second half of them with a vector of the first; then the vector is
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from iclmech._base import Guard
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Query, Span
 
@@ -44,11 +44,9 @@ class StandIn:
         if "unreached" not in self.meta:
             object.__setattr__(self, "meta", {**self.meta, "unreached": untouched(self.vector)})
 
-    @contextlib.contextmanager
-    def applied(self, model: ICLModel) -> Iterator[None]:
+    def applied(self, model: ICLModel) -> Guard:
         """The vector is in force inside."""
-        with self.vector.applied(model, strength=self.strength):
-            yield
+        return self.vector.applied(model, strength=self.strength)
 
     def norm(self) -> float:
         """Length of what is put in, over all layers concerned."""

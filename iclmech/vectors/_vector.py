@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclmech._base import ICLMechError, digest, html_table, read_safetensors, rng, tensor_digest, write_safetensors
+from iclmech._base import (
+    Guard,
+    ICLMechError,
+    digest,
+    html_table,
+    read_safetensors,
+    rng,
+    tensor_digest,
+    understanding,
+    write_safetensors,
+)
 from iclmech.interventions import EditSite, change, standing
 from iclmech.models import ICLModel
 
@@ -114,8 +123,7 @@ class Vector:
             )
         return (self.layer,)
 
-    @contextlib.contextmanager
-    def applied(self, model: ICLModel, layer: int | None = None, strength: float = 1.0) -> Iterator[None]:
+    def applied(self, model: ICLModel, layer: int | None = None, strength: float = 1.0) -> Guard:
         """Put the vector into a model for the length of a `with` block.
 
         `capture` works inside, with the demonstrations encoded once where the tokens meant are the query's; so does
@@ -136,8 +144,7 @@ class Vector:
             )
         edits = self.edits(layer, strength)
         where = "" if layer is None else f"@{layer}"
-        with standing(model, edits, f"vector:{self.hash}{where}×{strength:g}"):
-            yield
+        return standing(model, edits, f"vector:{self.hash}{where}×{strength:g}")
 
     def at(self, layer: int | None) -> Vector:
         """The same vector with another layer chosen."""
@@ -216,7 +223,8 @@ class Vector:
     def load(cls, path: str | Path) -> Vector:
         """Read what `save` wrote. Raises `FileError` for another file or a newer schema."""
         tensors, _, about = read_safetensors(path, _KIND, _SCHEMA)
-        return cls(tensors["values"], **{**about, "layers": tuple(about["layers"])})
+        with understanding(path, "a vector"):
+            return cls(tensors["values"], **{**about, "layers": tuple(about["layers"])})
 
     def _facts(self) -> dict[str, str]:
         where = self.where or "every token"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iclmech._base import rng
+from iclmech._base import Guard, rng
 from iclmech.analysis import metrics
 from iclmech.captures import RowPrompts, capture
 from iclmech.models import ICLModel, Twin, attention, twin_of, user_hooks
@@ -68,10 +68,11 @@ def scaled(update: WeightUpdate, noise: dict[str, Tensor], factors: np.ndarray) 
 
 def matched_scales(model: ICLModel, prompts: PromptSet, position: Any, update: WeightUpdate, noise: Noise) -> Matched:
     """The smallest scales of every draw and layer, on the queries of `prompts` zero-shot."""
-    twin = _twin_for(model, update, prompts)
-    if twin is not None:
-        return _OnePass(model, twin, prompts, position, update, noise).run()
-    return scales_by_capture(model, prompts, position, update, noise)
+    with model.reading():
+        twin = _twin_for(model, update, prompts)
+        if twin is not None:
+            return _OnePass(model, twin, prompts, position, update, noise).run()
+        return scales_by_capture(model, prompts, position, update, noise)
 
 
 def _twin_for(model: ICLModel, update: WeightUpdate, prompts: PromptSet) -> Twin | None:
@@ -142,18 +143,17 @@ class _OnePass:
     def run(self) -> Matched:
         """The pass; afterwards all scales are known."""
         self.twin.refresh()
-        handles: list[Any] = [m.register_forward_hook(self._project(o, n, c)) for m, o, n, c in self._taps]
-        handles += [
-            module.register_forward_hook(self._search(layer), with_kwargs=True)
-            for layer, module in enumerate(self.twin.attention)
-        ]
-        try:
-            with self.twin.using(lambda layer, query, key, value, scale: attention(query, key, value, scale, None)):
-                self.twin.base(input_ids=self.tokens, use_cache=False)
-        finally:
-            for handle in handles:
-                handle.remove()
+        with self.twin.using(
+            lambda layer, query, key, value, scale: attention(query, key, value, scale, None), self._listen
+        ):
+            self.twin.base(input_ids=self.tokens, use_cache=False)
         return Matched(self.scales, self.reached, self.aim)
+
+    def _listen(self, guard: Guard) -> None:
+        for module, outputs, layer, changes in self._taps:
+            guard.hook(module, self._project(outputs, layer, changes))
+        for layer, module in enumerate(self.twin.attention):
+            guard.hook(module, self._search(layer), with_kwargs=True)
 
     def _project(self, outputs: Any, layer: int, changes: Tensor) -> Callable[..., Tensor]:
         """Add to a projection what each group's change makes of its inputs; the zero-shot group gets none."""

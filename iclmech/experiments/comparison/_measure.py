@@ -192,8 +192,7 @@ def fine_tuned(
 
     def learn(prompts: Sequence[PromptSet], control: str) -> list[Any]:
         name = f"{update}:{control}"
-        made = try_updates(condition, name, update, prompts, lr, lambda: step(name))
-        return [weights for weights in made if weights is not None]
+        return [w for w in try_updates(condition, name, update, prompts, lr, lambda: step(name)) if w is not None]
 
     step(update)
     real = try_update(condition, update, update, condition.prompts, lr)
@@ -268,10 +267,9 @@ def own_measures(
     for metric, function in condition.plan.metrics.items():
         try:
             value = _numpy(function(zs, icl, ft))
-        except ICLMechError:
-            raise
         except Exception as error:
-            error.add_note(f"raised by the metric {metric!r} in the comparison {name!r}")
+            if not isinstance(error, ICLMechError):
+                error.add_note(f"raised by the metric {metric!r} in the comparison {name!r}")
             raise
         if value.ndim and value.shape[0] != len(zs):
             raise CompareError(

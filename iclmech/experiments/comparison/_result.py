@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import xarray as xr
 
@@ -46,6 +46,15 @@ class Comparison(Result):
 
     kind = "compare"
     group_names = ("summary", "queries", "examples")
+    needed: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "comparison": ("comparison",),
+        "variant": ("variant",),
+        "setting": ("setting",),
+        "seed": ("seed",),
+        "lr": ("lr",),
+        "lr_value": ("update", "lr"),
+        "accuracy": ("setting", "variant", "seed", "lr"),
+    }
 
     def __init__(
         self, means: xr.Dataset, queries: xr.Dataset | None = None, examples: xr.Dataset | None = None

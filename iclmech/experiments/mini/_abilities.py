@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclmech._base import rng
+from iclmech._base import Guard, rng
 from iclmech.analysis import circuit
 from iclmech.mini import MiniTaskSpec, mini_task_spec, piece_ids, vocabulary, word_id, world_seed
 from iclmech.mini._lexicon import HELD_SYMBOLS, HELD_WORDS
@@ -150,12 +150,10 @@ def net_patterns(net: Any) -> Patterns:
     def patterns(ids: Tensor) -> tuple[list[Tensor], Tensor]:
         found: list[Tensor] = []
         points = [net.point("attn_pattern", layer) for layer in range(net.config.n_layers)]
-        handles = [point.register_forward_hook(lambda module, args, out: found.append(out)) for point in points]
-        try:
+        with Guard() as guard:
+            for point in points:
+                guard.hook(point, lambda module, args, out: found.append(out))
             states = net(ids.to(net.lm_head.weight.device))
-        finally:
-            for handle in handles:
-                handle.remove()
         return [layer.cpu() for layer in found], net.logits(states).cpu()
 
     return patterns

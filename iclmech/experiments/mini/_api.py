@@ -71,8 +71,10 @@ def train_mini(
     """
     chosen, folder = load_recipe(recipe), Path(out)
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if where.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"device {device!r} is not available here; expected 'cpu' or 'auto'.")
+    try:
+        torch.zeros(1, device=where).cpu()
+    except Exception as error:  # no such device, or one that holds no numbers
+        raise ModelError(f"device {device!r} is not available here; expected 'cpu', 'cuda' or 'auto'.") from error
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "state.pt"

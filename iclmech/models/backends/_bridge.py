@@ -189,6 +189,11 @@ class BridgeBackend:
             return "enable_compatibility_mode() has folded its norms into the weights"
         return centred_or_folded(self.hooked)
 
+    def forget(self) -> None:
+        for block in self.hooked.blocks:
+            if getattr(getattr(block, "attn", None), "_pattern", None) is not None:
+                block.attn._pattern = None
+
     def fresh(self, seed: int) -> BridgeBackend:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

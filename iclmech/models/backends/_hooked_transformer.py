@@ -124,6 +124,9 @@ class HookedBackend:
             return "its norms are folded into the weights (fold_ln)"
         return centred_or_folded(self.hooked)
 
+    def forget(self) -> None:
+        return
+
     def fresh(self, seed: int) -> HookedBackend:
         cfg = copy.deepcopy(self.hooked.cfg)
         with torch.random.fork_rng(devices=[]):

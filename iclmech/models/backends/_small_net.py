@@ -113,6 +113,9 @@ class SmallNetBackend:
     def processed(self) -> str | None:
         return None
 
+    def forget(self) -> None:
+        return
+
     def fresh(self, seed: int) -> SmallNetBackend:
         like = self.hooked.lm_head.weight
         net = type(self.hooked)(self.hooked.config, self.shape.d_vocab, torch.Generator().manual_seed(seed))

@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from iclmech._base import Guard
+
 from .._model import ICLModel
 from .._selfcheck import probe_tokens
 from .._verified import close, verdict
@@ -22,11 +24,11 @@ _twins: WeakKeyDictionary[ICLModel, Twin | str] = WeakKeyDictionary()
 def twin_of(model: ICLModel) -> Twin | str:
     """The model's plain twin, built and checked at the first call, or the reason why it has none.
 
-    A twin whose weights the model has since put elsewhere is built and checked again. Ask `user_hooks` first: a twin knows
+    A twin whose weights the model has since put elsewhere, or on which anything still listens, is built and checked again. Ask `user_hooks` first: a twin knows
     nothing of hooks.
     """
     found = _twins.get(model)
-    if found is None or (isinstance(found, Twin) and not found.follows()):
+    if found is None or (isinstance(found, Twin) and (found.carries_hooks() or not found.follows())):
         _twins[model] = found = _build(model)
     if isinstance(found, str):
         return found
@@ -64,20 +66,20 @@ def _difference(model: ICLModel, twin: Twin) -> str:
     tokens = probe_tokens(model.shape.d_vocab, model.shape.n_ctx, model.backend.local_windows())[:1].to(model.device)
     mine: list[Tensor] = []
     theirs: list[Tensor] = []
-    with model.hooks([("resid_post", layer, mine.append) for layer in range(model.shape.n_layers)]):
+    with model.reading(), model.hooks([("resid_post", layer, mine.append) for layer in range(model.shape.n_layers)]):
         model.forward(tokens, unembed=False)
 
     def keep(module: object, args: object, output: Tensor | tuple[Tensor, ...]) -> None:
         theirs.append(output[0] if isinstance(output, tuple) else output)
 
     twin.refresh()
-    handles = [block.register_forward_hook(keep) for block in twin.blocks]
-    try:
-        with twin.using(lambda layer, query, key, value, scale: attention(query, key, value, scale, None)):
-            twin.base(input_ids=tokens, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def listen(guard: Guard) -> None:
+        for block in twin.blocks:
+            guard.hook(block, keep)
+
+    with twin.using(lambda layer, query, key, value, scale: attention(query, key, value, scale, None), listen):
+        twin.base(input_ids=tokens, use_cache=False)
     theirs.append(twin.readout(mine[-1]))
     mine.append(model.readout(mine[-1]))
     for layer, (a, b) in enumerate(zip(theirs, mine, strict=True)):

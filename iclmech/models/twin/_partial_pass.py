@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from iclmech._base import Guard
+
 from ._twin import Twin, narrowed
 
 KeysValues = tuple[Tensor, Tensor]
@@ -47,17 +49,18 @@ class PartialPass:
         self.keep = False
         self._only_keys = False
 
-    def run(self, inputs: Tensor, positions: Tensor | None = None) -> None:
+    def run(self, inputs: Tensor, positions: Tensor | None = None, place: Callable[[Guard], Any] | None = None) -> None:
         """The twin on token ids [row, token] or embeddings [row, token, d_model], up to its end or an `EndOfPass`.
 
         Args:
             inputs: what goes in.
             positions: position ids [row, token]; in order from 0 by default.
+            place: places hooks for this pass, by the guard's `hook`.
         """
         more: dict[str, Any] = {"inputs_embeds" if torch.is_floating_point(inputs) else "input_ids": inputs}
         if positions is not None:
             more["position_ids"] = positions
-        with self.twin.using(self._attend), contextlib.suppress(EndOfPass):
+        with self.twin.using(self._attend, place), contextlib.suppress(EndOfPass):
             self.twin.base(**more, use_cache=False)
 
     def some(self, block: nn.Module, args: Any, kwargs: Any, at: Int[Tensor, " some"]) -> Tensor:

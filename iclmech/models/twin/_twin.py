@@ -7,10 +7,9 @@ it. Where the bridge has split a fused projection into copies, the twin's fused 
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from iclmech._base import ModelError
+from iclmech._base import Guard, ModelError
 
 from ..backends._readout_scale import final_logits
+from ..backends._spread import is_spread
 
 NAME = "iclmech"
 """The name under which transformers knows the attention function of twins."""
@@ -67,6 +67,8 @@ class Twin:
             raise ModelError(f"{backend.kind} has no plain transformers model inside.")
         from ._onednn import onednn_is_quicker, quicken  # imports transformers, which a bridge has done already
 
+        if is_spread(bridge):
+            raise ModelError("its weights are spread over several devices or the disk.")
         register()
         original = bridge.original_model
         self._config = config = copy.deepcopy(original.config)
@@ -87,6 +89,9 @@ class Twin:
         self._pointers = self._leaf_pointers()
         self._check_covered()
         quicken(self.base)
+        self._modules = list(self.base.modules())
+        for module in self.attention:
+            module.iclmech_attention = None
         head = getattr(getattr(bridge, "unembed", None), "original_component", None)
         self._head = head if onednn_is_quicker() and type(head) is nn.Linear else None
 
@@ -103,16 +108,25 @@ class Twin:
         logits = linear(self._backend.hooked.ln_final(resid), self._head.weight, self._head.bias)
         return final_logits(logits, self._config)
 
-    @contextlib.contextmanager
-    def using(self, attention: Attention) -> Iterator[None]:
-        """Let `attention` mix the tokens of every layer, for the length of a `with` block."""
-        for module in self.attention:
-            module.iclmech_attention = attention
-        try:
-            yield
-        finally:
+    def using(self, attention: Attention, place: Callable[[Guard], Any] | None = None) -> Guard:
+        """Let `attention` mix the tokens of every layer, for the length of a `with` block.
+
+        Args:
+            attention: what mixes them.
+            place: places hooks on the twin's modules, by the guard's `hook`.
+        """
+
+        def change(guard: Guard) -> None:
             for module in self.attention:
-                module.iclmech_attention = None
+                guard.set(module, "iclmech_attention", attention)
+            if place is not None:
+                place(guard)
+
+        return Guard(change)
+
+    def carries_hooks(self) -> bool:
+        """Whether anything listens on its modules, where outside of a pass nothing should."""
+        return any(module._forward_hooks or module._forward_pre_hooks for module in self._modules)
 
     @torch.no_grad()
     def refresh(self) -> None:
