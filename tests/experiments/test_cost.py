@@ -35,7 +35,7 @@ def test_the_steps_that_are_reported_are_those_that_were_counted(
     one = isinstance(lr, float)
     controls = ("untrained", "matched_update", "shuffled_labels", "icl:shuffled_labels")
     request = CompareRequest(
-        lr=lr, n_permutations=2, label_specific=one, controls=controls if one else ("none",), **SMALL
+        lr=lr, n_permutations=2, label_specific=one, controls=controls if one else ("untrained",), **SMALL
     )
     plan = plan_of(request, small_task(), "m", {})
     said: list[str] = []

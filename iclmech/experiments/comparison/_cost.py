@@ -17,6 +17,7 @@ from ._held_out import DRAWS, EXAMPLES
 from ._plan import DEFAULT_GRID, Plan, plan_of
 from ._prompts import seed_prompts
 from ._request import CompareRequest
+from ._untrained_steps import BELOW
 from .controls import _matched_update as matched
 
 _CHUNKS = 2
@@ -77,6 +78,7 @@ def work_of(plan: Plan) -> Work:
     n_rates = len(next(iter(plan.rates.values()))) if plan.rates else 1
     seeds, methods = len(plan.seeds), len(plan.updates)
     zero_shot, in_context, alone, together, steps, searches = 0.0, 0, 0.0, 0.0, 1, 0
+    models = seeds * (len(plan.variants) - 1)
     for variant in plan.variants:
         contexts, changes = (plan.controls_on(variant, place) for place in ("context", "update"))
         behind = 1 + sum(several.get(c.name, 1) for c in contexts)
@@ -99,8 +101,14 @@ def work_of(plan: Plan) -> Work:
         zero_shot += share * DRAWS * (1 + methods * grid)
         in_context += DRAWS
         steps += DRAWS + methods * (_CHUNKS * DRAWS + grid)
+        if "untrained" in plan.variants:
+            alone += DRAWS * (BELOW + 1) * _BATCHED
+            zero_shot += share * DRAWS * (1 + methods * (BELOW + 1))
+            in_context += DRAWS
+            models += DRAWS
+            steps += DRAWS * (2 + methods * (BELOW + 2))
     updates = {u: alone + together * (_BATCHED if plan.takes_several(u) else 1) for u in plan.updates}
-    return Work(zero_shot, in_context, updates, seeds * (len(plan.variants) - 1), searches, steps)
+    return Work(zero_shot, in_context, updates, models, searches, steps)
 
 
 def estimate(request: CompareRequest, *, model: ICLModel, task: Task, **objects: Any) -> Estimate:

@@ -17,8 +17,8 @@ from ._contrasts import contrast_variables
 from ._extra_variables import extra_variables
 from ._gain import BASELINES, gain_variables, stacked
 from ._intervals import Intervals, cell_means, counted, over, same_queries
-from ._learning_rate import RateCurve
 from ._plan import CompareError, Plan
+from ._rate_curve import RateCurve
 from ._records import Cell, Records
 
 

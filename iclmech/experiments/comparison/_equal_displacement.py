@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,22 +22,31 @@ class RateCells(NamedTuple):
     chosen: int
 
 
-def equal_displacement(curves: Mapping[str, RateCells], level: float = 0.95) -> dict[str, tuple[tuple[str, ...], Any]]:
+def equal_displacement(
+    curves: Mapping[str, RateCells], names: Sequence[str] = (), level: float = 0.95
+) -> dict[str, tuple[tuple[str, ...], Any]]:
     """SimAOU of every update minus that of the first, at the smaller of the two displacements of their chosen rates.
 
     Layers without a common range are left out. Examples are drawn anew with each draw of demonstrations, so the interval is
     Student's over draws.
 
+    Args:
+        curves: by update; the first is the one that the others are held against.
+        names: the axis "update" of what is returned, those of `curves` by default.
+        level: of the interval.
+
     Returns:
-        Variables by "update", NaN for the first: the difference with its interval, the displacement by layer that it was read
+        Variables by "update", NaN for the first and for those without a curve: the difference with its interval, the displacement by layer that it was read
         at (NaN where a layer is left out), and how many layers are in it.
     """
-    names = list(curves)
-    n_layers = curves[names[0]].sim_aou.shape[-1]
+    names, reference = list(names or curves), next(iter(curves))
+    first = curves[reference]
+    n_layers = first.sim_aou.shape[-1]
     mean, count = np.full(len(names), math.nan), np.zeros(len(names))
     interval, at = np.full((len(names), 2), math.nan), np.full((len(names), n_layers), math.nan)
-    first = curves[names[0]]
-    for u, name in enumerate(names[1:], start=1):
+    for u, name in enumerate(names):
+        if name == reference or name not in curves:
+            continue
         other = curves[name]
         sides = ((other.displacement, first.displacement), (other.sim_aou, first.sim_aou))
         found = at_equal_displacement(*sides, (other.chosen, first.chosen))
@@ -54,3 +63,21 @@ def equal_displacement(curves: Mapping[str, RateCells], level: float = 0.95) -> 
         "equal_displacement_at": (("update", "layer"), at),
         "equal_displacement_layers": (("update",), count),
     }
+
+
+def in_words(who: str, variables: Mapping[str, tuple[tuple[str, ...], Any]], position: int, prefix: str = "") -> str:
+    """A note: by how much one is more similar, and at what displacement.
+
+    >>> one = {"difference": [0.1], "difference_ci": [[-0.1, 0.3]], "at": [[0.2, float("nan")]], "layers": [1.0]}
+    >>> in_words("lcgd beside gd", {f"equal_displacement_{k}": ((), np.array(v)) for k, v in one.items()}, 0)
+    "lcgd beside gd, at equal displacement (0.2, 1 layer, held-out training examples): SimAOU +0.10 [−0.10, +0.30] (95 %, Student's over draws)."
+    """
+    mean, ci, at, layers = (
+        variables[f"{prefix}equal_displacement_{part}"][1][position]
+        for part in ("difference", "difference_ci", "at", "layers")
+    )
+    if not layers:
+        return f"{who}: in no layer is there a displacement that both reach, so they are not compared at one."
+    numbers = f"SimAOU {mean:+.2f} [{ci[0]:+.2f}, {ci[1]:+.2f}]".replace("-", "−")
+    where = f"{np.nanmean(at):.2g}, {int(layers)} layer{'s' * (layers > 1)}, held-out training examples"
+    return f"{who}, at equal displacement ({where}): {numbers} (95 %, Student's over draws)."

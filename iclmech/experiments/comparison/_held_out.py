@@ -68,10 +68,14 @@ class Walked:
     by_draw: np.ndarray = field(default_factory=lambda: np.zeros(0))  # label NLL [draw]
 
 
-def draws_of(model: ICLModel, task: Task, plan: Plan, records: Records, step: Any) -> list[Draw]:
+def seeds_of_draws(plan: Plan) -> list[int]:
     """The first seeds, and more where there are fewer than three."""
     seeds = [*plan.seeds[:DRAWS]]
-    seeds += [s for s in range(DRAWS + len(seeds)) if s not in seeds][: DRAWS - len(seeds)]
+    return seeds + [s for s in range(DRAWS + len(seeds)) if s not in seeds][: DRAWS - len(seeds)]
+
+
+def draws_of(model: ICLModel, task: Task, plan: Plan, records: Records, step: Any, seeds: Sequence[int]) -> list[Draw]:
+    """Demonstrations of some seeds, and examples that are not among them."""
     n = min(plan.request.n_queries, EXAMPLES)
     made = []
     for seed in seeds:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,60 +17,16 @@ from iclmech.models import ICLModel
 from iclmech.tasks import Task
 
 from ._control import kind_of
-from ._equal_displacement import RateCells, equal_displacement
-from ._held_out import Draw, Walked, draws_of, evidence, walk
+from ._equal_displacement import RateCells, equal_displacement, in_words
+from ._held_out import Draw, Walked, draws_of, evidence, seeds_of_draws, walk
 from ._plan import CompareError, Plan, rate_at
+from ._rate_curve import FIRST, LAST, RateCurve, Search, curve_of
 from ._rate_rule import Choice, HeldOut, choose, end_of_walk
 from ._records import Records
+from ._untrained_steps import beside_untrained
 
-FIRST, LAST = -12, 0
-"""`DEFAULT_GRID` in thirds of a decade."""
 LEAST, MOST = -18, 3
 """How far it is extended where the lowest loss lies at an end: 1e-6 to 10."""
-
-
-@dataclass(frozen=True)
-class RateCurve:
-    """What each rate of the grid does on held-out training examples, [update, rate] (SimAOU: [update, rate, layer]).
-
-    NaN beyond the end of the walk. `more`: further variables, name → (dimensions, values).
-    """
-
-    grid: tuple[float, ...]
-    label_nll: np.ndarray
-    accuracy: np.ndarray
-    relative_norm: np.ndarray
-    sim_aou: np.ndarray
-    zs_label_nll: float
-    icl_label_nll: float
-    n_queries: int
-    more: dict[str, tuple[tuple[str, ...], Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Search:
-    """One update's walk: thirds of decades → what that rate did, and what the rule says."""
-
-    walked: dict[int, Walked]
-    choice: Choice
-
-    @property
-    def exponents(self) -> list[int]:
-        """In ascending order."""
-        return sorted(self.walked)
-
-    @property
-    def chosen(self) -> int:
-        """The chosen rate's exponent."""
-        return self.exponents[self.choice.best or 0]
-
-    def refused(self, exponent: int) -> str:
-        """Why a rate is refused, or ""."""
-        return self.choice.refused[self.exponents.index(exponent)]
-
-    def held(self, exponent: int) -> HeldOut | None:
-        """What a rate does on the examples; None where it diverges or was not walked."""
-        return self.walked[exponent].held if exponent in self.walked else None
 
 
 def choose_rates(
@@ -82,7 +37,7 @@ def choose_rates(
     Raises:
         CompareError: every rate is refused.
     """
-    draws = draws_of(model, task, plan, records, step)
+    draws = draws_of(model, task, plan, records, step, seeds_of_draws(plan))
     zero = evidence(draws, [d.zs for d in draws], [d.text_nll for d in draws], displacement=0.0)
     behind = evidence(draws, [d.icl for d in draws], [math.nan] * len(draws))
     entropy = label_entropy(task)
@@ -98,7 +53,14 @@ def choose_rates(
                 f"{rate_at(search.exponents[-1]):g} ({search.choice.refused[0]} at the smallest); pass lr= yourself."
             )
         records.note(describe(update, search, zero, behind, len(draws)))
-    curve = _curve(searches, zero, behind, draws, entropy)
+    cells = _cells_of(searches, [len(d.zs) for d in draws])
+    equally_far = equal_displacement(cells, list(searches)) if len(cells) > 1 else {}
+    for other in list(cells)[1:]:
+        records.note(in_words(f"{other} beside {next(iter(cells))}", equally_far, list(searches).index(other)))
+    if cells and "untrained" in plan.variants:
+        walked = {update: (of, searches[update].chosen) for update, of in cells.items()}
+        equally_far |= beside_untrained(model, task, plan, walked, records, step)
+    curve = curve_of(searches, zero, behind, draws, entropy, equally_far)
     return {update: (rate_at(s.chosen),) for update, s in searches.items()}, curve
 
 
@@ -196,95 +158,16 @@ def _warnings(update: str, search: Search) -> str:
     return said
 
 
-def _curve(searches: dict[str, Search], zero: HeldOut, behind: HeldOut, draws: list[Draw], entropy: float) -> RateCurve:
-    """All walks on one grid."""
-    exponents = sorted({FIRST, LAST}.union(*(s.walked for s in searches.values())))
-    exponents = list(range(exponents[0], exponents[-1] + 1))
-
-    def each(read: Any) -> np.ndarray:
-        return np.array([[read(one) if (one := s.held(e)) else math.nan for e in exponents] for s in searches.values()])
-
-    def spread(name: str) -> np.ndarray:
-        empty = np.full(len(draws[0].zs["attn_out"][0]), np.nan)
-        rows = [
-            [_by_layer(getattr(s.walked[e], name)) if s.held(e) else empty for e in exponents]
-            for s in searches.values()
-        ]
-        return np.array(rows)
-
-    by_draw = [
-        [s.walked[e].by_draw if s.held(e) else np.full(len(draws), np.nan) for e in exponents]
-        for s in searches.values()
-    ]
-    axes = ("update", "rate")
-    more: dict[str, tuple[tuple[str, ...], Any]] = {
-        "rate_label_nll_by_draw": ((*axes, "draw"), np.array(by_draw)),
-        "rate_nll_mass": (axes, each(lambda h: h.mass)),
-        "rate_nll_conditional": (axes, each(lambda h: h.among)),
-        "rate_text_nll": (axes, each(lambda h: h.text_nll)),
-        "rate_displacement": ((*axes, "layer"), spread("displacement")),
-        "rate_refused": (axes, _refused(searches, exponents)),
-        "rate_format_only": (("update",), np.array([float(s.choice.format_only) for s in searches.values()])),
-        "rate_helps": (("update",), np.array([float(s.choice.helps) for s in searches.values()])),
-        "rate_label_entropy": ((), entropy),
-        **_with_intervals(each),
-    }
-    for name, held in (("zs", zero), ("icl", behind)):
-        more[f"rate_accuracy_{name}"] = ((), held.accuracy)
-        more[f"rate_nll_mass_{name}"] = ((), held.mass)
-        more[f"rate_nll_conditional_{name}"] = ((), held.among)
-    more["rate_text_nll_zs"] = ((), zero.text_nll)
-    weights = {update: search for update, search in searches.items() if kind_of(update) == "weights"}
-    more |= _at_equal_displacement(weights, [len(d.zs) for d in draws])
-    return RateCurve(
-        tuple(rate_at(e) for e in exponents), each(lambda h: h.loss), each(lambda h: h.accuracy),
-        each(lambda h: h.relative_norm), spread("sim_aou"), zero.loss, behind.loss, len(zero.nll), more,
-    )  # fmt: skip
-
-
-def _at_equal_displacement(searches: dict[str, Search], sizes: list[int]) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """Nothing for a single update, or where draws have different numbers of examples."""
-    if len(searches) < 2 or len(set(sizes)) > 1:
-        return {}
-    curves = {}
+def _cells_of(searches: dict[str, Search], sizes: list[int]) -> dict[str, RateCells]:
+    """Weight updates at their sane rates; nothing where draws have different numbers of examples."""
+    curves: dict[str, RateCells] = {}
     for update, search in searches.items():
+        if kind_of(update) != "weights" or len(set(sizes)) > 1:
+            continue
         sane = [e for e in search.exponents if search.held(e) and not search.refused(e)]
         cells = [
             np.stack([getattr(search.walked[e], name).reshape(len(sizes), sizes[0], -1) for e in sane], axis=2)
             for name in ("displacement", "sim_aou")
         ]
         curves[update] = RateCells(cells[0], cells[1], sane.index(search.chosen))
-    return equal_displacement(curves)
-
-
-def _by_layer(values: np.ndarray) -> np.ndarray:
-    """[example, layer] → [layer], NaN left out; NaN where all are."""
-    known = (~np.isnan(values)).sum(axis=0)
-    return np.divide(np.nansum(values, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
-
-
-def _refused(searches: dict[str, Search], exponents: list[int]) -> np.ndarray:
-    """1 refused, 0 not, NaN beyond the end of the walk."""
-    rows = [[float(bool(s.refused(e))) if e in s.walked else math.nan for e in exponents] for s in searches.values()]
-    return np.array(rows)
-
-
-def _with_intervals(each: Any) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """95 % over the examples: for looking at; the rule has errors of its own."""
-    made = {}
-    for name, attribute in (("label_nll", "nll"), ("accuracy", "correct")):
-        mean = each(
-            lambda h, a=attribute: float(np.nanmean(getattr(h, a))) if np.isfinite(getattr(h, a)).any() else np.nan
-        )
-        half = each(lambda h, a=attribute: _half_width(getattr(h, a)))
-        made[f"rate_{name}_ci"] = (("update", "rate", "bound"), np.stack([mean - half, mean + half], axis=-1))
-    return made
-
-
-def _half_width(values: np.ndarray) -> float:
-    from scipy.stats import t
-
-    known = values[~np.isnan(values)]
-    if len(known) < 2:
-        return math.nan
-    return float(t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known)))
+    return curves

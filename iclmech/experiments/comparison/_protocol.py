@@ -21,10 +21,11 @@ from ._dataset import Extent, gather, gather_queries
 from ._examples import example_attention
 from ._extra_variables import notes_of
 from ._label_specific import measure_labels
-from ._learning_rate import RateCurve, choose_rates
+from ._learning_rate import choose_rates
 from ._measure import Captured, Condition, measure, queries_hash
 from ._plan import Plan, plan_of
 from ._prompts import other_task, seed_prompts
+from ._rate_curve import RateCurve
 from ._records import Records
 from ._request import CompareRequest
 from ._result import Comparison
