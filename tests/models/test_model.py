@@ -146,13 +146,6 @@ def test_a_processed_model_may_be_read_but_not_trained(fresh_model):
         folded.require_raw()
 
 
-def test_updates_in_force_are_listed(tiny_model):
-    model = tiny_model("gpt2")
-    with model.marked("a"), model.marked("b"):
-        assert model.applied == ("a", "b")
-    assert model.applied == ()
-
-
 def test_other_objects_are_refused(tiny_hf, fresh_model, tiny_tokenizer):
     with pytest.raises(ModelError, match="got a Linear; expected a TransformerBridge"):
         ICLModel(torch.nn.Linear(2, 2))

@@ -29,7 +29,7 @@ def operations_of(model: ICLModel) -> dict[str, Callable[[], Any]]:
     prompts = prompts_of(model)
     one, two = gradient_descent(model, prompts, lr=0.1), layer_causal_gd(model, prompts, lr=0.1)
     everything = gradient_descent(model, prompts, lr=0.01, parameters="all")
-    push = torch.ones(model.shape.d_model)
+    push = torch.ones(model.shape.d_model, device=model.device)
     edits = [add("resid_post", push, layers=0, at=-1), zero("attn_out", layers=1, at=[3, -1])]
     row = [model.bos, *prompts.queries[0].tokens, *prompts.queries[1].tokens]
 

@@ -76,8 +76,9 @@ def in_words(who: str, variables: Mapping[str, tuple[tuple[str, ...], Any]], pos
         variables[f"{prefix}equal_displacement_{part}"][1][position]
         for part in ("difference", "difference_ci", "at", "layers")
     )
-    if not layers:
+    n = int(layers)
+    if not n:
         return f"{who}: in no layer is there a displacement that both reach, so they are not compared at one."
     numbers = f"SimAOU {mean:+.2f} [{ci[0]:+.2f}, {ci[1]:+.2f}]".replace("-", "−")
-    where = f"{np.nanmean(at):.2g}, {int(layers)} layer{'s' * (layers > 1)}, held-out training examples"
+    where = f"{np.nanmean(at):.2g}, {n} layer{'s' * (n > 1)}, held-out training examples"
     return f"{who}, at equal displacement ({where}): {numbers} (95 %, Student's over draws)."
