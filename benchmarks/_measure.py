@@ -41,7 +41,7 @@ class Contender:
 def interleave(contenders: list[Contender], rounds: int, budget: float) -> None:
     """Each contender once per round, in turn, after one round that does not count; CPU seconds of the one thread.
 
-    Stops after `rounds`, or before a round that would go past `budget` seconds by the now.
+    Stops after `rounds`, or before a round that would go past `budget` seconds by the clock.
     """
     begin = time.perf_counter()
     for number in range(rounds + 1):
