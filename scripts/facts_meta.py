@@ -23,7 +23,7 @@ from iclmech.tasks._facts import PEOPLE, PLACES, THINGS
 from iclmech.training import NetConfig, SmallNet
 
 SETS, STEPS, OUTER, RATE = 16, 4, 1e-3, 0.1
-LONGEST = 8
+LONGEST = 12
 Weights = dict[str, Tensor]
 
 
@@ -151,7 +151,7 @@ def main(out: Path, seconds: float, hops: tuple[int, ...] = (1, 2), things: int 
             value.grad = gradient.sum(0)
         torch.nn.utils.clip_grad_norm_(shared.values(), 1.0)
         adam.step()
-        curve.append((step, h, float(loss), float((read.argmax(-1) == gold).double().mean())))
+        curve.append((step, h, loss.item(), float((read.argmax(-1) == gold).double().mean())))
         step += 1
     torch.save(
         {"shared": {n: v.detach() for n, v in shared.items()}, "adam": adam.state_dict(), "step": step, "curve": curve},

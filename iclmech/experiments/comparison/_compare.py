@@ -71,12 +71,13 @@ def compare(
             axis is the query ([query], [query, layer], [query, layer, head]), and is run through every control.
         controls: "all", "essential" (random direction, random updates, untrained model, reordered ICL), "none", or names:
             random_direction, matched_update, random_update, untrained, shuffled_labels, wrong_task, icl:reordered, icl:shuffled_labels,
-            icl:unrelated_text, icl:wrong_task. On the untrained models only the essential ones are run.
+            icl:unrelated_text, icl:wrong_task; by name only icl:tuned_context (embeddings refined as in `tune_context`) and its
+            control icl:random_context. On the untrained models only the essential ones are run.
         preset: "deutch2024" follows the published protocol (end-of-text separator, loss on all tokens, states read at the
             label, published rates, uniform random direction); what deviates is in `provenance["plan"]["deviations"]`.
         loss, parameters: of the updates; the loss counts label tokens unless told otherwise.
         position: where states are read, "prediction" (the default) or "label", or a function as in `capture`.
-        separator, selection: of the demonstrations, as in `build_prompts`.
+        separator, selection: of the demonstrations, as in `build_prompts`; the same for all queries (row numbers, `icl.selection.VoteK`).
         wrong_task: the task of the control of that name; a shipped task has one of its own.
         embeddings: of the untrained models, "keep" or "fresh".
         sites: what is captured: attn_out and attn_scores, and resid_post where there are `metrics`; one's own list must hold

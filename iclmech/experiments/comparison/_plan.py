@@ -240,10 +240,14 @@ def _with_strengths(lr: Any, updates: Sequence[str]) -> Any:
 def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(those to run, in the order of registration; those asked for by name)."""
     every = controls_named()
-    words = {"all": [c.name for c in every], "essential": [c.name for c in every if c.essential], "none": []}
+    words = {
+        "all": [c.name for c in every if not c.by_name],
+        "essential": [c.name for c in every if c.essential],
+        "none": [],
+    }
     if len(names) == 1 and names[0] in words:
         return tuple(words[names[0]]), ()
-    known = words["all"]
+    known = [c.name for c in every]
     for name in names:
         if name not in known:
             raise CompareError(
