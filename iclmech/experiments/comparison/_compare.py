@@ -71,12 +71,13 @@ def compare(
             axis is the query ([query], [query, layer], [query, layer, head]), and is run through every control.
         controls: "all", "essential" (random direction, random updates, untrained model, reordered ICL), "none", or names:
             random_direction, matched_update, random_update, untrained, shuffled_labels, wrong_task, icl:reordered, icl:shuffled_labels,
-            icl:unrelated_text, icl:wrong_task. On the untrained models only the essential ones are run.
+            icl:unrelated_text, icl:wrong_task; by name only icl:tuned_context (embeddings refined as in `tune_context`) and its
+            control icl:random_context. On the untrained models only the essential ones are run.
         preset: "deutch2024" follows the published protocol (end-of-text separator, loss on all tokens, states read at the
             label, published rates, uniform random direction); what deviates is in `provenance["plan"]["deviations"]`.
         loss, parameters: of the updates; the loss counts label tokens unless told otherwise.
         position: where states are read, "prediction" (the default) or "label", or a function as in `capture`.
-        separator, selection: of the demonstrations, as in `build_prompts`.
+        separator, selection: of the demonstrations, as in `build_prompts`; the same for all queries (row numbers, `icl.selection.VoteK`).
         wrong_task: the task of the control of that name; a shipped task has one of its own.
         embeddings: of the untrained models, "keep" or "fresh".
         sites: what is captured: attn_out and attn_scores, and resid_post where there are `metrics`; one's own list must hold
@@ -88,7 +89,7 @@ def compare(
         n_permutations: permutations of the labels in the shuffled-label controls, whose numbers are averaged.
         calibrate: accuracies with the prior of each context taken out (`accuracy_calibrated`), as in `icl.calibration.prior`.
         label_specific: measure what the right labels add to the similarity (`sim_aou_labels`, whose null is zero), on the trained
-            model. It takes about 20 more updates for each update and seed.
+            model. It takes about 20 more updates for each update and seed; vectors are refused.
         progress: show a bar on standard error, or a line every half minute where that is no terminal.
         dry_run: run nothing but a short probe, and say what it would take.
         out: a directory for result, table and request. What is finished is kept there: the same call goes on from it after a
