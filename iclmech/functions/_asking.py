@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+AWAY = 7919
+"""Added to seeds of prompts on which settings are chosen, which are never those that are reported."""
+
+
 def asked(request: type[FunctionRequest], model: Any, family: Any, **values: Any) -> tuple[Any, dict[str, Any]]:
     """A request and the objects behind it, from the arguments of a Python function."""
     given = Given()

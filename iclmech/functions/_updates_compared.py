@@ -110,7 +110,8 @@ def _of_task(
 
 def _function(task: OneTask, row: States | None, in_context: Tensor) -> dict[str, np.ndarray]:
     """What the updated model answers, as error and as implied weights."""
-    found = dict.fromkeys(("test_error", "cos_icl", "cos_bayes", "linearity"), np.array(np.nan))
+    names = ("test_error", "cos_icl", "cos_bayes", "linearity")
+    found: dict[str, np.ndarray] = dict.fromkeys(names, np.array(np.nan))
     if row is not None:
         found["test_error"] = np.array(task.error(row[1]))
         found["linearity"] = np.array(float(implied_weights(task.points, row[1])[1]))
@@ -130,6 +131,7 @@ def _last_loss(update: WeightUpdate | None) -> float:
 _BY_UPDATE, _BY_RATE = ("update",), ("update", "rate")
 _AXES = {
     **dict.fromkeys(("sim_aou", "specific"), ("update", "comparison", "site", "layer")), "sim_rate": ("update", "rate", "site", "layer"),
+    **dict.fromkeys(("sim_aou_mean", "specific_mean"), ("update", "comparison", "site")),
     "reference_error": ("reference",), "reference_cos": ("reference",), "cos_shuffled": _BY_UPDATE,
 }  # fmt: skip
 
@@ -150,6 +152,7 @@ def _dataset(
         "layer": np.arange(n_layers), "reference": ["zs", "icl", "icl_reordered", "bayes"],
     }  # fmt: skip
     data = xr.Dataset({"chosen": ("update", chosen)}, coords=coords)
+    values |= {f"{name}_mean": _over_layers(values[name]) for name in ("sim_aou", "specific")}
     for name, array in values.items():
         put(data, name, _AXES.get(name, _BY_RATE), [array], request.level)
     for name, (dims, array) in leads.items():
@@ -159,6 +162,10 @@ def _dataset(
 
 def _lead(values: np.ndarray) -> np.ndarray:
     """The update's less each comparison's, mean over the layers in which both are there: [task, update, comparison, site]."""
-    both = values[:, :, :1] - values
-    counted = np.isfinite(both).sum(-1)
-    return np.divide(np.nansum(both, -1), counted, out=np.full(counted.shape, np.nan), where=counted > 0)
+    return _over_layers(values[:, :, :1] - values)
+
+
+def _over_layers(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis where there is a number; NaN where there is none."""
+    counted = np.isfinite(values).sum(-1)
+    return np.divide(np.nansum(values, -1), counted, out=np.full(counted.shape, np.nan), where=counted > 0)

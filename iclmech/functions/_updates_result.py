@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from iclmech._base import Claim, Result
 from iclmech.experiments._estimates import Lead
 
@@ -14,6 +17,12 @@ _AGAINST = {
     "shuffled_y": "the same update on shuffled values",
     "untrained": "update and ICL of the untrained model",
     "icl_reordered": "ICL's own with its pairs in another order",
+}
+_THAN = {
+    "holds": "more like ICL than",
+    "does not hold": "less like ICL than",
+    "not shown": "not shown to differ in likeness from",
+    "not applicable": "not comparable with",
 }
 _STATES = {
     "sim_aou_lead": ("the", ("matched_update", "shuffled_y", "untrained", "icl_reordered")),
@@ -34,8 +43,8 @@ class FunctionUpdates(Result):
             untrained model; of ICL with its pairs in another order, which is how alike one mechanism is to itself; and of
             ICL behind another function's pairs, which is how alike any two contexts are. `specific`: cosine of the difference
             between two functions in context with the difference between two updates, where what any context brings along
-            falls out. `sim_aou_lead`, `specific_lead` (update, comparison, site): the update's less the comparison's, mean
-            over layers. `learnt`, `cos_shuffled`, `cos_lead` (update): zero-shot error less the update's; `cos_icl` on
+            falls out. `sim_aou_mean`, `specific_mean` (update, comparison, site): over layers; `sim_aou_lead`, `specific_lead`:
+            the update's less the comparison's. `learnt`, `cos_shuffled`, `cos_lead` (update): zero-shot error less the update's; `cos_icl` on
             shuffled values, and `cos_icl` less that.
             *(reference)*: `reference_error` of zero-shot, ICL, ICL reordered and Bayes, `reference_cos` with ICL's weights.
             `chosen` (update): the number of the rate with the least test error.
@@ -56,25 +65,23 @@ class FunctionUpdates(Result):
                         text = f"{update} is more like ICL in {what} {site} than {_AGAINST[comparison]}"
                         where = {**at, "site": site, "comparison": comparison}
                         leads.append(Lead(text, name, where, _AGAINST[comparison]))
-        return judged_over_prompts(self, leads, "tasks")
+        claims = judged_over_prompts(self, leads, "tasks")
+        return [replace(c, about={**c.about, "of": lead.name}) for c, lead in zip(claims, leads, strict=True)]
 
     def verdict_on(self, update: str) -> str:
         """Function and states of one update in a sentence, by the claims and nothing else."""
         mine = [claim for claim in self.judged() if claim.about.get("update") == update]
-        found = {claim.about.get("comparison", claim.claim): claim.verdict for claim in mine
-                 if claim.about.get("site", SITES[0]) == SITES[0]}  # fmt: skip
-        same = found[f"{update} implies ICL's weights"] == "holds"
-        controls = [name for name in list(_AGAINST)[:-1] if found[name] != "holds"]
-        function = "implies ICL's weights" if same else "is not shown to imply ICL's weights"
-        states = (
-            f"its attention outputs are not shown to be more like ICL's than {', '.join(_AGAINST[name] for name in controls)}"
-            if controls
-            else "its attention outputs are more like ICL's than every control's"
-        )
-        short = {"does not hold": ", and less than", "holds": ", and more than"}.get(
-            found["icl_reordered"], "; not shown to differ from"
-        )
-        return f"{update} {function}; {states}{short} {_AGAINST['icl_reordered']}."
+        function = next(claim.verdict for claim in mine if "implies" in claim.claim)
+        said = [f"{update} {'implies' if function == 'holds' else 'is not shown to imply'} ICL's weights"]
+        for name, (what, controls) in _STATES.items():
+            found = {
+                c.about["comparison"]: c.verdict
+                for c in mine
+                if c.about.get("of") == name and c.about["site"] == SITES[0]
+            }
+            words = [f"{_THAN[found[control]]} {_AGAINST[control]}" for control in controls]
+            said.append(f"in {what} {SITES[0]} it is {', '.join(words)}")
+        return "; ".join(said) + "."
 
     def answer(self) -> list[str]:
         """Function against mechanism, for every update at its best rate."""
@@ -85,12 +92,18 @@ class FunctionUpdates(Result):
         )
         for update in map(str, d["update"].values):
             at = d.sel(update=update).isel(rate=int(d["chosen"].sel(update=update)))
-            alike = at["sim_aou"].sel(site=SITES[0]).mean("layer")
-            sims = ", ".join(f"{c.replace('_', ' ')} {float(alike.sel(comparison=c)):.3g}" for c in COMPARISONS)
+            sims, own = (_listed(at[f"{name}_mean"].sel(site=SITES[0])) for name in ("sim_aou", "specific"))
             lines.append(
                 f"{update} at rate {float(at['rate']):g}: test error {float(at['test_error']):.3g}, cosine of its implied weights "
                 f"with ICL's {float(at['cos_icl']):.3g} (on shuffled values {float(at['cos_shuffled']):.3g}; ICL with its pairs "
-                f"in another order {float(d['reference_cos'].sel(reference='icl_reordered')):.3g}). SimAOU with ICL: {sims}."
+                f"in another order {float(d['reference_cos'].sel(reference='icl_reordered')):.3g}). SimAOU of attention outputs with "
+                f"ICL: {sims}; of the task's own part: {own}."
             )
             lines.append(self.verdict_on(update))
         return [*lines, *super().answer()]
+
+
+def _listed(means: Any) -> str:
+    """The numbers by comparison, as text."""
+    shown = {str(c): float(means.sel(comparison=c)) for c in means["comparison"].values}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in shown.items() if value == value)
