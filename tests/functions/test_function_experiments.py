@@ -12,7 +12,9 @@ import iclmech as icl
 from iclmech.experiments import command_of
 from iclmech.functions._ngram_heads import followers
 from iclmech.functions._one_task import OneTask, implied_weights
+from iclmech.functions._pasting import _nets, learner_net
 from iclmech.functions._regret import log_loss
+from iclmech.functions._training import answers
 from iclmech.functions._updates_states import specific
 from iclmech.functions._weights_implied import implied_by_answers
 from iclmech.functions._weights_probed import _scores
@@ -233,5 +235,36 @@ def test_updates_are_compared_in_function_and_in_states() -> None:
     with update.applied(model):
         error = (error + other.error(other.states(model, "zs")[1])) / 2
     assert np.isclose(float(d["test_error"].sel(update="gd")[0]), error, rtol=1e-4)
+    assert list(result.figures()) == ["plane", "layers"]
     with pytest.raises(fn.FunctionError, match="expected a family of real values"):
         OneTask.drawn(fn.Conjunctions(d=3), 2, 4, 0)
+
+
+def test_pasted_layers_are_those_of_the_learner_and_stay_as_they_are() -> None:
+    model = icl.load_model("fn-representation")
+    whole = learner_net(model)
+    prompts = fn.Representation(d=5, noise=0.5).prompts(4, 12, 0)
+    mine, theirs = answers(whole, prompts.x, prompts.y).double(), fn.predict(model, prompts)
+    assert torch.allclose(mine, theirs, atol=1e-5)
+    pasted, random, lower, fresh = _nets(whole, 2, 0)
+    for net, start in ((pasted, 1), (lower, 0)):
+        for layer in (0, 1):
+            own = net.model.layers[layer].state_dict()
+            assert all(torch.equal(own[name], t) for name, t in whole.model.layers[start + layer].state_dict().items())
+    assert not torch.equal(random.model.layers[0].q_proj.weight, whole.model.layers[1].q_proj.weight)
+    trained = {name for name, p in pasted.named_parameters() if p.requires_grad}
+    assert trained == {"model.embed_tokens.weight", "model.positions.weight"}
+    assert len(fresh.model.layers) == 1
+    assert all(p.requires_grad for p in fresh.parameters())
+
+
+def test_pasting_measures_the_distance_to_bayes_and_judges_the_controls() -> None:
+    result = fn.pasting(steps=2, seeds=(0, 1), n_prompts=8, n_examples=6)
+    assert result.data["distance"].dims == ("variant", "prefix")
+    lead = result.data["distance"].mean("prefix") - result.data["distance"].sel(variant="pasted").mean("prefix")
+    assert np.allclose(result.data["lead"], lead)
+    assert set(result.claims()["verdict"]) == {"not shown"}  # two read-ins carry no verdict
+    assert len(result.claims()) == 3
+    assert list(result.figures()) == ["pasting"]
+    with pytest.raises(fn.FunctionError, match="expected 1 to 2 layers"):
+        fn.pasting(layers=3, steps=1)
