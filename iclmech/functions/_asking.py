@@ -49,7 +49,9 @@ def other_seed(model: str, second: str) -> ICLModel | None:
     return load_model(name) if name and (second != "auto" or name in list_models()) else None
 
 
-def put(data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float) -> None:
+def put(
+    data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float, together: int = 1
+) -> None:
     """Add a mean over the prompts (or tasks) of all seeds, with its interval: `name` and `name_ci`.
 
     Every prompt has a function of its own, so prompts are the unit: Student's t over them. What no prompt has below zero
@@ -57,17 +59,20 @@ def put(data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any
 
     Args:
         values: of every seed [prompt, *dims]; NaN is left out.
+        together: so many rows after each other are one unit.
     """
-    rows = _rows(values)
+    rows = _rows(values, together)
     found = two_way_interval(rows, level, "nested", limits=(0.0, np.inf) if np.nanmin(rows, initial=0.0) >= 0 else None)
     data.coords["bound"] = ["low", "high"]
     data[name] = (dims, found.mean)
     data[f"{name}_ci"] = ((*dims, "bound"), np.stack([found.low, found.high], axis=-1))
 
 
-def put_lead(data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float) -> None:
+def put_lead(
+    data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float, together: int = 1
+) -> None:
     """Add a paired difference that claims rest on, as `put` does, with `name_p` and `name_claims` for `judged_over_prompts`."""
-    add_estimate(data, name, dims, _rows(values), level, kind="nested")
+    add_estimate(data, name, dims, _rows(values, together), level, kind="nested")
 
 
 def judged_over_prompts(result: Result, leads: Sequence[Lead], unit: str = "prompts") -> list[Claim]:
@@ -76,8 +81,12 @@ def judged_over_prompts(result: Result, leads: Sequence[Lead], unit: str = "prom
     return judge_leads(result.data, leads, level, f"paired difference, Student's t over {unit}")
 
 
-def _rows(values: Sequence[Any]) -> np.ndarray:
-    return np.concatenate([np.asarray(value, dtype=float) for value in values])[:, None]
+def _rows(values: Sequence[Any], together: int) -> np.ndarray:
+    """[unit, row, *dims]."""
+    rows = np.concatenate([np.asarray(value, dtype=float) for value in values])
+    short = -len(rows) % together
+    rows = np.concatenate([rows, np.full((short, *rows.shape[1:]), np.nan)])
+    return rows.reshape(-1, together, *rows.shape[1:])
 
 
 def origin(request: FunctionRequest, model: ICLModel, family: Family, **more: Any) -> dict[str, Any]:

@@ -154,9 +154,9 @@ def _dataset(
     data = xr.Dataset({"chosen": ("update", chosen)}, coords=coords)
     values |= {f"{name}_mean": _over_layers(values[name]) for name in ("sim_aou", "specific")}
     for name, array in values.items():
-        put(data, name, _AXES.get(name, _BY_RATE), [array], request.level)
+        put(data, name, _AXES.get(name, _BY_RATE), [array], request.level, _together(name))
     for name, (dims, array) in leads.items():
-        put_lead(data, name, dims, [array], request.level)
+        put_lead(data, name, dims, [array], request.level, _together(name))
     return data
 
 
@@ -169,3 +169,8 @@ def _over_layers(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis where there is a number; NaN where there is none."""
     counted = np.isfinite(values).sum(-1)
     return np.divide(np.nansum(values, -1), counted, out=np.full(counted.shape, np.nan), where=counted > 0)
+
+
+def _together(name: str) -> int:
+    """Tasks that make one unit: what is between two functions is of a pair of tasks."""
+    return 2 if name.startswith("specific") else 1

@@ -86,10 +86,10 @@ def controls(
 ) -> dict[str, np.ndarray]:
     """`sim_aou` and `specific` [task, update, comparison, site, layer], and `cos_shuffled` [task, update].
 
-    The other function beside each task is that of the next task.
+    Tasks stand in pairs, each the other function beside its partner; one that is left over has none.
     """
     fresh, rows = model.untrained(0), []
-    after = [(n + 1) % len(tasks) for n in range(len(tasks))]
+    partner = [min(n ^ 1, len(tasks) - 1) for n in range(len(tasks))]
     for name, mine in real.items():
         shuffled, bare = [], []
         for task in track(tasks, f"controls of {name}", enabled=progress):
@@ -97,9 +97,12 @@ def controls(
             bare.append(learned(request, fresh, name, rates[name], task))
         column = []
         for n in track(range(len(tasks)), f"states under {name}", enabled=progress):
-            pair = tasks[n], tasks[after[n]]
+            pair = tasks[n], tasks[partner[n]]
             taught = {"update": (model, mine), "shuffled_y": (model, shuffled), "untrained": (fresh, bare)}
-            found = {who: (one, made[n], made[after[n]]) for who, (one, made) in taught.items()}
+            found = {
+                who: (one, made[n], made[partner[n]] if partner[n] != n else None)
+                for who, (one, made) in taught.items()
+            }
             column.append(_of_pair(request, model, pair, found))
         rows.append({key: np.stack([one[key] for one in column]) for key in column[0]})
     return {key: np.stack([row[key] for row in rows], 1) for key in rows[0]}
@@ -118,6 +121,8 @@ def _of_pair(
     icl, zs = contexts[0], task.states(model, "zs", SITES)
     sims = {"icl_reordered": similarity(zs, icl, contexts[2]), "icl_other_task": similarity(zs, icl, contexts[1])}
     own = {"icl_reordered": specific(icl, contexts[1], *contexts[2:])}
+    if tasks[0] is tasks[1]:  # left over
+        sims["icl_other_task"] = own["icl_reordered"] = _nothing(icl)
     found: dict[str, Any] = {}
     for who, (one, mine, theirs) in taught.items():
         here, there = under(one, mine, task), under(one, theirs, task)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import iclmech as icl
 from iclmech.experiments import command_of
+from iclmech.functions._asking import put, put_lead
 from iclmech.functions._ngram_heads import followers
 from iclmech.functions._one_task import OneTask, implied_weights
 from iclmech.functions._pasting import _nets, learner_net
@@ -268,3 +270,16 @@ def test_pasting_measures_the_distance_to_bayes_and_judges_the_controls() -> Non
     assert list(result.figures()) == ["pasting"]
     with pytest.raises(fn.FunctionError, match="expected 1 to 2 layers"):
         fn.pasting(layers=3, steps=1)
+
+
+def test_rows_that_belong_together_are_one_unit() -> None:
+    from scipy import stats
+
+    values = torch.randn(7, 2, generator=torch.Generator().manual_seed(0)).double().numpy()
+    data = xr.Dataset()
+    put_lead(data, "lead", ("what",), [values], 0.95, together=2)
+    pairs = np.array([values[:2].mean(0), values[2:4].mean(0), values[4:6].mean(0), values[6]])
+    assert np.allclose(data["lead_p"], stats.ttest_1samp(pairs, 0.0).pvalue)
+    put(data, "size", ("what",), [np.abs(values)], 0.95)
+    assert np.allclose(data["size"], np.abs(values).mean(0))
+    assert (data["size_ci"] >= 0).all()
