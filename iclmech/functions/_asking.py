@@ -9,6 +9,7 @@ import numpy as np
 
 from iclmech._base import Claim, Result, provenance
 from iclmech.analysis.statistics import two_way_interval
+from iclmech.experiments import Experiment
 from iclmech.experiments._estimates import Lead, add_estimate, judge_leads
 from iclmech.experiments._experiment import Given
 from iclmech.experiments._request import seeds_asked
@@ -27,15 +28,18 @@ AWAY = 7919
 """Added to seeds of prompts on which settings are chosen, which are never those that are reported."""
 
 
-def asked(request: type[FunctionRequest], model: Any, family: Any, **values: Any) -> tuple[Any, dict[str, Any]]:
-    """A request and the objects behind it, from the arguments of a Python function."""
+def ask(experiment: Experiment, model: Any, family: Any, progress: bool, **values: Any) -> Any:
+    """The result of an experiment, from the arguments of its Python function: names or objects, sequences of any kind."""
     given = Given()
     if isinstance(family, Family):
         given.inputs["family"] = family
         family = family_name(family)
-    if "seeds" in values:
-        values["seeds"] = seeds_asked(values["seeds"])
-    return request(model=given.name("model", model, by="name"), family=family, **values), given.inputs
+    plain = {n: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else v for n, v in values.items()}
+    if "seeds" in plain:
+        plain["seeds"] = seeds_asked(values["seeds"])
+    request_type: Any = experiment.request
+    request = request_type(model=given.name("model", model, by="name"), family=family, **plain)
+    return experiment.run(request, progress=progress, **given.inputs)
 
 
 def drawn(family: Family, request: FunctionRequest, away: int = 0) -> list[FunctionPrompts]:

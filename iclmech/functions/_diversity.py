@@ -14,7 +14,7 @@ from iclmech.experiments._estimates import Lead
 from iclmech.models import load_model
 
 from ._answers import predict
-from ._asking import asked, judged_over_prompts, put, put_lead
+from ._asking import ask, judged_over_prompts, put, put_lead
 from ._curves_request import TASK_DIVERSITY, DiversityRequest
 from ._distance import distance
 from ._errors import FunctionError
@@ -63,11 +63,10 @@ def task_diversity(
 
     Source: Raventós et al., arXiv 2306.15063.
     """
-    request, inputs = asked(
-        DiversityRequest, ",".join(models), family, pools=tuple(pools), n_prompts=n_prompts, n_examples=n_examples,
+    return ask(
+        TASK_DIVERSITY, ",".join(models), family, progress, pools=pools, n_prompts=n_prompts, n_examples=n_examples,
         seeds=seeds, level=level,
     )  # fmt: skip
-    return TASK_DIVERSITY.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
 def run_diversity(request: DiversityRequest, *, progress: bool, family: Any) -> TaskDiversity:

@@ -21,7 +21,7 @@ from iclmech.interventions import replace_pattern
 from iclmech.models import ICLModel
 
 from ._answers import predict
-from ._asking import AWAY, asked, drawn, judged_over_prompts, origin, put, put_lead
+from ._asking import AWAY, ask, drawn, judged_over_prompts, origin, put, put_lead
 from ._curves_request import NGRAM_HEADS, NgramRequest
 from ._errors import FunctionError
 from ._family import Family
@@ -90,17 +90,10 @@ def ngram_heads(
 
     Source: Akyürek et al., arXiv 2401.12973, sections 4 and 5; that mass is counted above uniform attention's is this project's.
     """
-    request, inputs = asked(
-        NgramRequest,
-        model,
-        family,
-        orders=tuple(n),
-        n_prompts=n_prompts,
-        n_examples=n_examples,
-        seeds=seeds,
+    return ask(
+        NGRAM_HEADS, model, family, progress, orders=n, n_prompts=n_prompts, n_examples=n_examples, seeds=seeds,
         level=level,
-    )
-    return NGRAM_HEADS.run(request, progress=progress, **inputs)  # type: ignore[return-value]
+    )  # fmt: skip
 
 
 def run_heads(request: NgramRequest, *, progress: bool, model: ICLModel, family: Family) -> NgramHeads:

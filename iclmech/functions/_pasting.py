@@ -21,7 +21,7 @@ from iclmech.experiments._estimates import Lead, add_estimate, judge_leads
 from iclmech.models import ICLModel, twin_of
 from iclmech.training import GPT2Config, Run, SmallGPT2, build_optimizers, load_gpt2, train as run_training
 
-from ._asking import asked, origin
+from ._asking import ask, origin
 from ._curves_request import PASTING, PastingRequest
 from ._distance import distance, error
 from ._errors import FunctionError
@@ -99,11 +99,10 @@ def pasting(
 
     Source: Guo et al., arXiv 2310.10616, section 5 (their read-in is trained on features; here on what is asked).
     """
-    request, inputs = asked(
-        PastingRequest, model, family, layers=layers, steps=steps, n_prompts=n_prompts, n_examples=n_examples,
+    return ask(
+        PASTING, model, family, progress, layers=layers, steps=steps, n_prompts=n_prompts, n_examples=n_examples,
         seeds=seeds, level=level,
     )  # fmt: skip
-    return PASTING.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
 def run_pasting(request: PastingRequest, *, progress: bool, model: ICLModel, family: Family) -> Pasting:
@@ -137,6 +136,7 @@ def learner_net(model: ICLModel) -> SmallGPT2:
     readout = dict(model.backend.shared_parts()).get("lm_head.weight")
     if not hasattr(body, "base") or readout is None:
         raise FunctionError(f"got {model.name}; expected a learner of functions, a GPT-2 that `train` wrote.")
+    body.refresh()  # type: ignore[union-attr]
     weights = {f"transformer.{name}": value for name, value in body.base.named_parameters()}  # type: ignore[union-attr]
     return load_gpt2(weights | {"lm_head.weight": readout}, model.shape.n_heads)
 
@@ -153,9 +153,9 @@ def _nets(whole: SmallGPT2, layers: int, seed: int) -> Iterable[SmallGPT2]:
             start = len(whole.model.layers) - layers if name == "pasted" else 0
             for mine, theirs in zip(net.model.layers, whole.model.layers[start:], strict=False):
                 mine.load_state_dict(theirs.state_dict())
+        if name != "one layer":
             net.model.norm.load_state_dict(whole.model.norm.state_dict())
             net.lm_head.load_state_dict(whole.lm_head.state_dict())
-        if name != "one layer":
             for part in (net.model.layers, net.model.norm, net.lm_head):
                 part.requires_grad_(False)
         yield net

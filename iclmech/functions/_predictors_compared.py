@@ -20,7 +20,7 @@ from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import layer_lens, predict
-from ._asking import AWAY, asked, drawn, judged_over_prompts, origin, other_seed, put, put_lead
+from ._asking import AWAY, ask, drawn, judged_over_prompts, origin, other_seed, put, put_lead
 from ._distance import UNITS, distance, error
 from ._errors import FunctionError
 from ._family import Family
@@ -135,11 +135,10 @@ def compare_predictors(
 
     Source: Akyürek et al., arXiv 2211.15661; Garg et al., arXiv 2208.01066. That shrinkage is matched is this project's.
     """
-    request, inputs = asked(
-        PredictorsRequest, model, family, predictors=tuple(predictors), n_prompts=n_prompts, n_examples=n_examples,
-        seeds=seeds, second=second, untrained=untrained, level=level,
+    return ask(
+        COMPARE_PREDICTORS, model, family, progress, predictors=predictors, n_prompts=n_prompts,
+        n_examples=n_examples, seeds=seeds, second=second, untrained=untrained, level=level,
     )  # fmt: skip
-    return COMPARE_PREDICTORS.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
 def run_predictors(

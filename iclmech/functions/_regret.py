@@ -16,7 +16,7 @@ from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import predict
-from ._asking import asked, drawn, judged_over_prompts, origin, other_seed, put, put_lead
+from ._asking import ask, drawn, judged_over_prompts, origin, other_seed, put, put_lead
 from ._curves_request import REGRET, RegretRequest
 from ._errors import FunctionError
 from ._family import Family
@@ -67,17 +67,10 @@ def regret(
 
     Source: Zhang et al., arXiv 2305.19420 (regret of Bayesian model averaging).
     """
-    request, inputs = asked(
-        RegretRequest,
-        model,
-        family,
-        n_prompts=n_prompts,
-        n_examples=n_examples,
-        seeds=seeds,
-        second=second,
+    return ask(
+        REGRET, model, family, progress, n_prompts=n_prompts, n_examples=n_examples, seeds=seeds, second=second,
         level=level,
-    )
-    return REGRET.run(request, progress=progress, **inputs)  # type: ignore[return-value]
+    )  # fmt: skip
 
 
 def log_loss(y: Tensor, mean: Tensor, variance: Tensor | float) -> Float64[Tensor, "prompt prefix"]:

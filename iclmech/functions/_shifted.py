@@ -13,7 +13,7 @@ from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import predict
-from ._asking import asked, drawn, judged_over_prompts, origin, put, put_lead
+from ._asking import ask, drawn, judged_over_prompts, origin, put, put_lead
 from ._curves_request import OUT_OF_DISTRIBUTION, ShiftRequest
 from ._distance import distance, error
 from ._errors import FunctionError
@@ -76,17 +76,10 @@ def out_of_distribution(
 
     Source: Garg et al., arXiv 2208.01066, section 4.
     """
-    request, inputs = asked(
-        ShiftRequest,
-        model,
-        family,
-        changes=tuple(changes),
-        n_prompts=n_prompts,
-        n_examples=n_examples,
-        seeds=seeds,
-        level=level,
-    )
-    return OUT_OF_DISTRIBUTION.run(request, progress=progress, **inputs)  # type: ignore[return-value]
+    return ask(
+        OUT_OF_DISTRIBUTION, model, family, progress, changes=changes, n_prompts=n_prompts, n_examples=n_examples,
+        seeds=seeds, level=level,
+    )  # fmt: skip
 
 
 def run_shifts(request: ShiftRequest, *, progress: bool, model: ICLModel, family: Family) -> Shifted:

@@ -19,7 +19,7 @@ from iclmech._base import track
 from iclmech.models import ICLModel
 from iclmech.updates import WeightUpdate
 
-from ._asking import asked, origin, put, put_lead
+from ._asking import ask, origin, put, put_lead
 from ._family import Family
 from ._one_task import OneTask, implied_weights
 from ._updates_request import COMPARE_UPDATES, FunctionUpdatesRequest
@@ -62,11 +62,10 @@ def compare_updates(
     Source: whether ICL is gradient descent is asked by von Oswald et al., arXiv 2212.07677 (on the linear model) and Dai et
     al., arXiv 2212.10559 (in the model's weights); that both can be asked of one learner is used here.
     """
-    request, inputs = asked(
-        FunctionUpdatesRequest, model, family, updates=tuple(updates), seeds=seeds, n_examples=k, n_prompts=n_points,
-        parameters=parameters, rates=tuple(rates), epochs=epochs, draws=draws, level=level,
+    return ask(
+        COMPARE_UPDATES, model, family, progress, updates=updates, seeds=seeds, n_examples=k, n_prompts=n_points,
+        parameters=parameters, rates=rates, epochs=epochs, draws=draws, level=level,
     )  # fmt: skip
-    return COMPARE_UPDATES.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
 def run_updates(request: FunctionUpdatesRequest, *, progress: bool, model: ICLModel, family: Family) -> FunctionUpdates:

@@ -17,7 +17,7 @@ from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import answers_of
-from ._asking import asked, drawn, judged_over_prompts, origin, put, put_lead
+from ._asking import ask, drawn, judged_over_prompts, origin, put, put_lead
 from ._errors import FunctionError
 from ._family import Family
 from ._one_task import implied_weights
@@ -102,11 +102,10 @@ def implicit_weights(
 
     Source: Akyürek et al., arXiv 2211.15661, section 4 (implicit linear weight difference).
     """
-    request, inputs = asked(
-        WeightsRequest, model, family, prefixes=tuple(prefixes), n_prompts=n_prompts, n_examples=n_examples,
+    return ask(
+        IMPLICIT_WEIGHTS, model, family, progress, prefixes=prefixes, n_prompts=n_prompts, n_examples=n_examples,
         n_points=n_points, seeds=seeds, level=level,
     )  # fmt: skip
-    return IMPLICIT_WEIGHTS.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
 def reference_weights(prompts: FunctionPrompts) -> dict[str, Float64[Tensor, "prompt prefix d"]]:

@@ -17,7 +17,7 @@ from iclmech.captures import capture
 from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
-from ._asking import asked, drawn, judged_over_prompts, origin, put, put_lead
+from ._asking import ask, drawn, judged_over_prompts, origin, put, put_lead
 from ._errors import FunctionError
 from ._family import Family
 from ._linear import LinearInWeights
@@ -58,7 +58,7 @@ def probe(
     prefix: int = 10,
     n_prompts: int = 2000,
     n_examples: int = 12,
-    penalty: float = 0.01,
+    penalties: Sequence[float] = (0.01, 0.1, 1.0),
     seeds: int | Sequence[int] = 1,
     level: float = 0.95,
     progress: bool = False,
@@ -72,7 +72,7 @@ def probe(
         model, family: a learner and a family linear in its weights, or the names of both.
         prefix: pairs seen.
         n_prompts, n_examples: prompts (half are fitted, a quarter chooses the place, a quarter is reported), pairs in each.
-        penalty: of the probe, on standardised states.
+        penalties: of the probe, on standardised states; the one that is best on the second of these parts is taken.
         seeds: the first is used.
         level: of the intervals.
         progress: of no effect; the probes have a closed form.
@@ -86,11 +86,10 @@ def probe(
     Source: Akyürek et al., arXiv 2211.15661, section 5 (theirs is one position, without controls); features of points at
     both positions, Guo et al., arXiv 2310.10616; what is in weights beside what is in context, arXiv 2309.06054.
     """
-    request, inputs = asked(
-        ProbeRequest, model, family, prefix=prefix, n_prompts=n_prompts, n_examples=n_examples, penalty=penalty,
+    return ask(
+        PROBE, model, family, progress, prefix=prefix, n_prompts=n_prompts, n_examples=n_examples, penalties=penalties,
         seeds=seeds, level=level,
     )  # fmt: skip
-    return PROBE.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
 def run_probe(request: ProbeRequest, *, progress: bool, model: ICLModel, family: Any) -> WeightProbe:
@@ -146,24 +145,37 @@ def _of_model(model: ICLModel, prompts: FunctionPrompts, request: ProbeRequest) 
     together = torch.cat([values[:, :, :n], queries[:, :, : n + 1]], 2).flatten(2)
     states = (values[:, :, n - 1], queries[:, :, n], together)
     out = [
-        [[_scores(place[:, layer], target, request) for layer in range(place.shape[1])] for target in targets]
+        np.stack([_scores(place[:, layer], targets, request.penalties) for layer in range(place.shape[1])], -1)
         for place, targets in zip(states, _targets(prompts, n), strict=True)
     ]
-    both = np.array(out).transpose(3, 4, 0, 1, 2)  # [part, prompt, place, target, layer]
+    both = np.stack(out).transpose(2, 3, 0, 1, 4)  # [part, prompt, place, target, layer]
     return both[0], both[1]
 
 
-def _scores(states: Tensor, target: Tensor, request: ProbeRequest) -> np.ndarray:
-    """1 − squared residual / mean square of a closed-form ridge probe, [part, prompt]; the mean over a part is its R².
+def _scores(states: Tensor, targets: list[Tensor], penalties: Sequence[float]) -> np.ndarray:
+    """1 − squared residual / mean square of closed-form ridge probes, [target, part, prompt]; the mean over a part is its R².
 
-    Half of the prompts are fitted; a quarter, the second part, is reported, and another is to choose on.
+    Half of the prompts are fitted. The first quarter is to choose on: the penalty here, places elsewhere; the second is
+    reported.
     """
-    part = len(states) // 4
+    part, sizes = len(states) // 4, [target.shape[1] for target in targets]
     fitted = slice(2 * part, None)
     mean, std = states[fitted].mean(0), states[fitted].std(0) + 1e-8
-    x, offset = (states - mean) / std, target[fitted].mean(0)
-    gram = x[fitted].T @ x[fitted] / len(x[fitted]) + request.penalty * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(gram, x[fitted].T @ (target[fitted] - offset) / len(x[fitted]))
-    left = (target - offset - x @ weights)[: 2 * part].square().sum(-1).view(2, part)
-    total = (target - offset)[: 2 * part].square().sum(-1).view(2, part)
-    return (1 - left / total.mean(1, keepdim=True)).numpy()
+    x, y = (states - mean) / std, torch.cat(targets, 1)
+    y = y - y[fitted].mean(0)
+    n = len(x[fitted])
+    gram, cross = x[fitted].T @ x[fitted] / n, x[fitted].T @ y[fitted] / n
+    tried = []
+    for penalty in penalties:
+        left = y - x @ torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=x.dtype), cross)
+        squares = zip(left.square().split(sizes, 1), y.square().split(sizes, 1), strict=True)
+        tried.append([_explained(residual.sum(1), total.sum(1), part) for residual, total in squares])
+    scores = np.array(tried)  # [penalty, target, part, prompt]
+    best = scores[:, :, 0].mean(-1).argmax(0)
+    return scores[best, np.arange(len(sizes))]
+
+
+def _explained(residual: Tensor, total: Tensor, part: int) -> np.ndarray:
+    """[part, prompt]."""
+    left, whole = (squares[: 2 * part].view(2, part) for squares in (residual, total))
+    return (1 - left / whole.mean(1, keepdim=True)).numpy()

@@ -33,8 +33,8 @@ class ProbeRequest(FunctionRequest):
     """Draws of prompts: how many, or which, separated by commas."""
     prefix: int = 10
     """Pairs seen where states are read."""
-    penalty: float = 0.01
-    """Ridge penalty of the probe, in units of the number of prompts, on standardised states."""
+    penalties: tuple[float, ...] = (0.01, 0.1, 1.0)
+    """Ridge penalties to choose from, in units of the number of prompts, on standardised states, separated by commas."""
 
 
 IMPLICIT_WEIGHTS = Experiment(

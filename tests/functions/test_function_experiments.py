@@ -20,7 +20,6 @@ from iclmech.functions._training import answers
 from iclmech.functions._updates_states import specific
 from iclmech.functions._weights_implied import implied_by_answers
 from iclmech.functions._weights_probed import _scores
-from iclmech.functions._weights_request import ProbeRequest
 
 fn = icl.functions
 LINEAR = fn.LinearRegression(d=5, noise=0.5)
@@ -106,7 +105,7 @@ def test_scores_of_a_probe_are_those_of_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(80, 6, generator=generator, dtype=torch.float64)
     target = states[:, :2] + torch.randn(80, 2, generator=generator, dtype=torch.float64)
-    scores = _scores(states, target, ProbeRequest(penalty=0.1))
+    scores = _scores(states, [states[:, :1], target], (0.1,))[1]
     fitted = states[40:]
     scaled = ((states - fitted.mean(0)) / fitted.std(0)).numpy()
     theirs = Ridge(alpha=0.1 * 40).fit(scaled[40:], target[40:].numpy())
@@ -224,7 +223,7 @@ def test_updates_are_compared_in_function_and_in_states() -> None:
     d = result.data
     assert d["sim_aou"].dims == d["specific"].dims == ("update", "comparison", "site", "layer")
     assert d["test_error"].shape == (2, 1)
-    assert set(result.claims()["verdict"]) == {"not shown"}  # two tasks give no interval
+    assert set(result.claims()["verdict"]) <= {"not shown", "not applicable"}  # two tasks carry no verdict
     task = OneTask.drawn(LINEAR, 4, 20, 0)
     model = icl.load_model("fn-linear")
     icl_answers = task.states(model, "icl")[1]
