@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 MATCHED: dict[str, tuple[tuple[str, dict[str, float]], ...]] = {
     "ridge": tuple((f"ridge-{lam}", {}) for lam in (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0)),
-    "gd": tuple((f"gd-{k}", {"eta": eta}) for k in (1, 4, 16, 64, 128, 256) for eta in (0.02, 0.05)),
+    "gd": (
+        *((f"gd-{k}", {"eta": eta}) for k in (1, 4, 16, 64, 128, 256) for eta in (0.02, 0.05)),
+        *((f"gd-{k}", {}) for k in (1, 4, 16, 64)),  # η by prefix, the best for the family
+    ),
 }
 """Settings from which the one nearest to the learner is taken, for "ridge:matched" and "gd:matched"."""
 Setting = tuple[str, dict[str, float]]
