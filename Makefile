@@ -42,7 +42,7 @@ real: smollm2 ## the main job on SmolLM2-135M-Instruct with a real task, and its
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force
 	$(BIN)/iclmech report runs/real --force
 
-functions: $(VENV)/.installed ## train learners of functions by every recipe, three seeds, and compare them (an hour or two)
+functions: $(VENV)/.installed ## train learners of functions by every recipe, three seeds, and ask them everything (two to three hours)
 	$(BIN)/python scripts/functions.py runs/functions 0 1 2
 
 slurm: ## a Slurm of one node on this machine, for the tests of sweeps (Debian, Ubuntu)

@@ -28,13 +28,13 @@ class ProbeRequest(FunctionRequest):
     """What of the weights can be read off states with a linear probe, layer by layer."""
 
     n_prompts: int = 2000
-    """Prompts; a quarter of them is held out."""
+    """Prompts: half are fitted, a quarter chooses the place, a quarter is reported."""
     seeds: int | tuple[int, ...] = 1
     """Draws of prompts: how many, or which, separated by commas."""
     prefix: int = 10
     """Pairs seen where states are read."""
-    penalty: float = 0.01
-    """Ridge penalty of the probe, in units of the number of prompts, on standardised states."""
+    penalties: tuple[float, ...] = (0.01, 0.1, 1.0)
+    """Ridge penalties to choose from, in units of the number of prompts, on standardised states, separated by commas."""
 
 
 IMPLICIT_WEIGHTS = Experiment(
