@@ -1,0 +1,81 @@
+"""Akyürek, Schuurmans, Andreas, Ma, Zhou 2023: which learning algorithm in-context learning is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from iclmech._base import Result
+
+from ._calls import call
+from ._paper import Paper, PaperClaim, Reading
+from ._readings import claimed, unpaired, valued
+
+_FAMILY = "LinearRegression(d=5, noise=0.5)"
+
+
+def _readable(target: str, beside: dict[str, str]):
+    """R² of a target at its best layer and place, less the best of a control."""
+
+    def read(result: Result) -> Reading:
+        def best(**at: str) -> tuple[str, dict[str, Any]]:
+            values = result.data["r2"].sel(at)
+            where = {axis: values[axis].values[int(n)] for axis, n in values.argmax(("place", "layer")).items()}
+            return "r2", {**at, **where}
+
+        mine = {"target": target, "variant": "trained"}
+        return unpaired(result, best(**mine), best(**{**mine, **beside}))
+
+    return read
+
+
+PAPER = Paper(
+    name="akyurek2023",
+    title="What learning algorithm is in-context learning? Investigations with linear models",
+    authors="Akyürek, Schuurmans, Andreas, Ma, Zhou",
+    year=2023,
+    arxiv="2211.15661",
+    model="fn-linear",
+    about="A learner of noisy linear regression; its noise decides which ridge is the best answer.",
+    claims=(
+        PaperClaim(
+            "Answers follow ridge regression more than nearest neighbours",
+            run="predictors", read=valued(claimed("nearest neighbours")), effect="distance to nearest neighbours less that to ridge",
+            unit="squared difference / d", margin=0.05, control="k nearest neighbours",
+        ),
+        PaperClaim(
+            "Training makes answers those of ridge regression",
+            run="predictors", read=valued(claimed("training made it so")), effect="distance of the untrained model to ridge less that of the learner",
+            unit="squared difference / d", margin=0.05, source="ours", control="the untrained model",
+        ),
+        PaperClaim(
+            "Answers are as near to ridge as to a second learner",
+            run="predictors", read=valued(claimed("another seed")), effect="distance to a second seed less that to ridge",
+            unit="squared difference / d", margin=-0.01, source="ours", control="a learner from another seed",
+        ),
+        PaperClaim(
+            "Answers are a linear function of the point asked",
+            run="weights", read=valued(claimed("linear function")), effect="R² of the implied weights", unit="R²", margin=0.9, control="δ",
+        ),
+        PaperClaim(
+            "The implied weights are those of ridge regression",
+            run="weights", read=valued(claimed("that of ridge")), effect="cosine with ridge's weights less that with another prompt's",
+            unit="cosine", margin=0.1, control="ridge of another prompt",
+        ),
+        PaperClaim(
+            "The weights can be read linearly from states",
+            run="probe", read=_readable("ridge weights", {"target": "independent weights"}), effect="R² beyond that of weights of no relation",
+            unit="R²", margin=0.05, control="independent weights", otherwise="probes over several positions: one state holds little in a small model",
+        ),
+        PaperClaim(
+            "The moments X'y can be read linearly from states",
+            run="probe", read=_readable("X'y/n", {"variant": "untrained"}), effect="R² beyond that in the untrained model",
+            unit="R²", margin=0.05, control="the untrained model",
+        ),
+        PaperClaim("The weights can be read by small nonlinear probes", why_not="the probes here are linear"),
+    ),
+    runs={
+        "predictors": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, family=_FAMILY, seeds=3),
+        "weights": call("implicit-weights", quick={"n_prompts": 16, "prefixes": (5, 10)}, full={"n_prompts": 64, "seeds": 5}, family=_FAMILY, seeds=3),
+        "probe": call("probe-weights", quick={"n_prompts": 800}, full={"n_prompts": 2000}, family=_FAMILY, seeds=3),
+    },
+)  # fmt: skip

@@ -1,0 +1,59 @@
+"""Bhattamishra, Patel, Blunsom, Kanade 2024: learning to learn discrete functions."""
+
+from __future__ import annotations
+
+from iclmech._base import Result
+
+from ._calls import call
+from ._paper import Paper, PaperClaim, Reading
+from ._readings import claimed, draws, valued
+
+
+def _distance_to(predictor: str):
+    def read(result: Result) -> Reading:
+        low, high = (float(v) for v in result.data["spd_mean_ci"].sel(predictor=predictor).values)
+        return Reading(float(result.data["spd_mean"].sel(predictor=predictor)), low, high, draws(result))
+
+    return read
+
+
+def _late_error(result: Result) -> Reading:
+    """Share of wrong answers behind three examples of a teaching sequence."""
+    at = {"prefix": 3}
+    low, high = (float(v) for v in result.data["error_model_ci"].isel(at).values)
+    return Reading(float(result.data["error_model"].isel(at)), low, high, draws(result))
+
+
+PAPER = Paper(
+    name="bhattamishra2024",
+    title="Understanding In-Context Learning in Transformers and LLMs by Learning to Learn Discrete Functions",
+    authors="Bhattamishra, Patel, Blunsom, Kanade",
+    year=2024,
+    arxiv="2310.03016",
+    model="fn-conjunctions",
+    about="A learner of conjunctions of six variables, on random prompts and on teaching sequences.",
+    claims=(
+        PaperClaim(
+            "Conjunctions are answered nearly as the exact posterior does",
+            run="conjunctions", read=_distance_to("bayes"), effect="distance of P(y = 1) to the posterior's", unit="|difference| of P(y = 1)",
+            rule="below", margin=0.09, control="exact Bayes over all conjunctions",
+        ),
+        PaperClaim(
+            "Conjunctions are answered by more than nearest neighbours",
+            run="conjunctions", read=valued(claimed("nearest neighbours")), effect="distance to nearest neighbours less that to Bayes",
+            unit="|difference| of P(y = 1)", margin=0.02, control="nearest neighbours", source="ours",
+        ),
+        PaperClaim(
+            "On a teaching sequence the function is known after few examples",
+            run="teaching", read=_late_error, effect="share of wrong answers behind three examples", unit="share of answers",
+            rule="below", margin=0.02, control="random prompts need ten and more",
+        ),
+        PaperClaim("Parities are not learned in context", why_not="no learner of parities is shipped: a learner that fails shows little of learning; functions.train can be given Parities"),
+    ),
+    runs={
+        "conjunctions": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3,
+                             family="Conjunctions(d=6)", n_examples=14),
+        "teaching": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3,
+                         family="TeachingSequences(d=6)", n_examples=14, predictors=("bayes",), untrained=False),
+    },
+)  # fmt: skip

@@ -1,0 +1,52 @@
+"""Zhang, Zhang, Yang, Wang 2023: in-context learning as Bayesian model averaging, by its regret."""
+
+from __future__ import annotations
+
+from iclmech._base import Result
+
+from ._calls import call
+from ._paper import Paper, PaperClaim, Reading
+from ._readings import claimed, valued
+
+
+def _beyond_bound(result: Result) -> Reading:
+    """Cumulative regret of the learner behind all examples, less log of the number of hypotheses."""
+    data = result.data
+    at = {"who": next(str(w) for w in data["who"].values if "learner" in str(w) or str(w) == "model")}
+    value = data["regret"].sel(at).isel({d: -1 for d in data["regret"].dims if d != "who"})
+    ci = data["regret_ci"].sel(at).isel({d: -1 for d in data["regret"].dims if d != "who"})
+    bound = float(data["log_pool"])
+    low, high = (float(v) - bound for v in ci.values)
+    return Reading(float(value) - bound, low, high, 3)
+
+
+PAPER = Paper(
+    name="zhang2023bma",
+    title="What and How does In-Context Learning Learn? Bayesian Model Averaging, Parameterization, and Generalization",
+    authors="Zhang, Zhang, Yang, Wang",
+    year=2023,
+    arxiv="2305.19420",
+    model="fn-pool8",
+    about="Regret in nats against whoever knows the function, on a pool of eight functions.",
+    claims=(
+        PaperClaim(
+            "Model averaging loses at most the log of the number of functions",
+            run="regret", read=claimed("at most log M"), effect="largest regret of the exact posterior", unit="nats",
+            rule="the experiment's own", control="log M",
+        ),
+        PaperClaim(
+            "The learner's regret keeps to the bound of model averaging",
+            run="regret", read=_beyond_bound, effect="cumulative regret less log M", unit="nats", rule="below",
+            control="log M", otherwise="a learner nearer to the posterior: it pays for what it has not learned in every example",
+        ),
+        PaperClaim(
+            "The learner loses more than exact model averaging",
+            run="regret", read=valued(claimed("loses more than Bayes")), effect="cumulative regret less that of the posterior", unit="nats",
+            source="ours", control="the posterior mean",
+        ),
+    ),
+    runs={
+        "regret": call("regret", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3,
+                       family="TaskPool(base=LinearRegression(d=5, noise=0.5), n_tasks=8)"),
+    },
+)  # fmt: skip
