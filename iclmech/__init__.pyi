@@ -9,6 +9,7 @@ from . import (
     functions as functions,
     interventions as interventions,
     mini as mini,
+    papers as papers,
     selection as selection,
     vectors as vectors,
 )

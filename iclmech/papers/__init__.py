@@ -3,6 +3,7 @@
     from iclmech.papers import Paper, PaperClaim
 
 A paper is one file with a `Paper` in it and one line in the table of what is built in; `shen2024.py` is a short one to copy.
+From outside the package it is one file that calls `iclmech.register("paper", name, PAPER)`.
 """
 
 from __future__ import annotations

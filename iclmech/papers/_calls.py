@@ -52,7 +52,7 @@ def each(
     """
 
     def several(asking: Asking) -> dict[str, Result]:
-        chosen = asking.size(quick, full)
+        chosen: Any = asking.size(quick, full)
         chosen = chosen(asking) if callable(chosen) else chosen
         return {str(value): run(*names, **{**more, field: value})(asking) for value in chosen}
 

@@ -35,7 +35,7 @@ def paper_table() -> pd.DataFrame:
 def _row(paper: Paper) -> dict[str, object]:
     return {
         "name": paper.name, "title": paper.title, "authors": paper.authors, "year": paper.year, "arxiv": paper.arxiv,
-        "model": paper.model or "its own nets", "asked": paper.asked, "claims": len(paper.claims),
+        "model": paper.model or ("its own nets" if paper.runs else "–"), "asked": paper.asked, "claims": len(paper.claims),
     }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ class Papers:
                 paper.name,
                 first,
                 paper.arxiv or "–",
-                paper.model or "its own nets",
+                paper.model or ("its own nets" if paper.runs else "–"),
                 f"{paper.asked} of {len(paper.claims)}",
             )
         console.print(table)

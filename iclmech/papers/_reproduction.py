@@ -68,8 +68,9 @@ class Reproduction(Result):
             at = self.data.isel(claim=n)
             about = {name: text.get(name, "") for name in _TEXTS} | {name: float(at[name]) for name in _ABOUT}
             about["seconds"] = float(at["seconds"])
-            numbers = (float(at[name]) for name in _NUMBERS)
-            rows.append(Claim(text["claim"], *numbers, text["control"], text["rule"], text["verdict"], about))
+            measured, low, high = (float(at[name]) for name in _NUMBERS)
+            rest = (text["control"], text["rule"], text["verdict"], about)
+            rows.append(Claim(text["claim"], measured, low, high, *rest))
         return rows
 
     def claims(self) -> pd.DataFrame:
@@ -85,11 +86,8 @@ class Reproduction(Result):
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """What a terminal shows: the claims, short."""
-        return {
-            f"Claims of {self.paper.get('name', 'the paper')}": self.claims()[
-                ["claim", *_NUMBERS, "verdict", "seconds"]
-            ]
-        }
+        shown: Any = self.claims()[["claim", *_NUMBERS, "verdict", "seconds"]]
+        return {f"Claims of {self.paper.get('name', 'the paper')}": shown}
 
     def answer(self) -> list[str]:
         """How many claims hold, then each with its number, then those that cannot be asked here."""

@@ -19,7 +19,9 @@ def _readable(target: str, beside: dict[str, str]):
     def read(result: Result) -> Reading:
         def best(**at: str) -> tuple[str, dict[str, Any]]:
             values = result.data["r2"].sel(at)
-            where = {axis: values[axis].values[int(n)] for axis, n in values.argmax(("place", "layer")).items()}
+            where: dict[str, Any] = {
+                str(axis): values[axis].values[int(n)] for axis, n in values.argmax(("place", "layer")).items()
+            }
             return "r2", {**at, **where}
 
         mine = {"target": target, "variant": "trained"}

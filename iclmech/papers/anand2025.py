@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._calls import call
 from ._paper import Paper, PaperClaim
 from ._readings import claimed
 
-_OWN = {"effect": "accuracy on tokens never trained", "unit": "accuracy", "rule": "the experiment's own"}
+_OWN: dict[str, Any] = {
+    "effect": "accuracy on tokens never trained",
+    "unit": "accuracy",
+    "rule": "the experiment's own",
+}
 
 PAPER = Paper(
     name="anand2025",
@@ -34,4 +40,4 @@ PAPER = Paper(
             world="tokens(bursty=0.9)", conditions=("temporary=forget(every=25; until=('unseen'; 0.95))",),
         ),
     },
-)  # type: ignore[arg-type]  # the rule is one of its values  # fmt: skip
+)  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from iclmech._base import Result
 
 from ._calls import call
 from ._paper import Paper, PaperClaim, Reading
 from ._readings import claimed, unpaired, valued
 
-_PAIRED = {"effect": "accuracy, paired by set of facts", "unit": "accuracy"}
+_PAIRED: dict[str, Any] = {"effect": "accuracy, paired by set of facts", "unit": "accuracy"}
 
 
 def _robust(result: Result) -> Reading:
@@ -57,4 +59,4 @@ PAPER = Paper(
     runs={
         "facts": call("facts", quick={"n_episodes": 5, "n_held_out": 2, "rates": (0.003, 0.03), "hops": (1,), "steps": 2}, full={}, updates=("gd",)),
     },
-)  # type: ignore[arg-type]  # the rule is one of its values  # fmt: skip
+)  # fmt: skip

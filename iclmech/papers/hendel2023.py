@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._calls import call, task_for
 from ._paper import Paper, PaperClaim
 from ._readings import claimed, valued
 
-_STEER = {"effect": "accuracy, paired by query, at the chosen layer", "unit": "accuracy"}
+_STEER: dict[str, Any] = {"effect": "accuracy, paired by query, at the chosen layer", "unit": "accuracy"}
 _NOT_HERE = "a model that keeps what the demonstrations teach in one state, or more layers to choose from"
 
 
@@ -29,7 +31,7 @@ def _leads(vector: str) -> tuple[PaperClaim, ...]:
     )  # fmt: skip
 
 
-_QUICK = {"n_queries": 24, "n_fit": 12, "n_held_out": 8, "n_permutations": 2, "n_random": 3}
+_QUICK: dict[str, Any] = {"n_queries": 24, "n_fit": 12, "n_held_out": 8, "n_permutations": 2, "n_random": 3}
 
 HENDEL = Paper(
     name="hendel2023",

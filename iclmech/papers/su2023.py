@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._calls import call, task_for
 from ._paper import Paper, PaperClaim
 from ._readings import claimed, valued
 
 _TASK = task_for("mini/sentiment", "words/language")
-_PAIRED = {"effect": "accuracy, paired by query", "unit": "accuracy"}
-_QUICK = {"n_queries": 24, "candidates": 120, "annotated": 40}
-_FULL = {"n_queries": 256, "seeds": 5}
+_PAIRED: dict[str, Any] = {"effect": "accuracy, paired by query", "unit": "accuracy"}
+_QUICK: dict[str, Any] = {"n_queries": 24, "candidates": 120, "annotated": 40}
+_FULL: dict[str, Any] = {"n_queries": 256, "seeds": 5}
 _EASY = "a task whose texts differ more, so that it matters which of them are seen"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._calls import call, task_for
 from ._paper import Paper, PaperClaim
 from ._readings import displaced
 
-_WALK = {"unit": "1 - cosine", "rule": "descriptive"}
+_WALK: dict[str, Any] = {"unit": "1 - cosine", "rule": "descriptive"}
 
 PAPER = Paper(
     name="walk2023",
@@ -29,4 +31,4 @@ PAPER = Paper(
         "walk": call("compare", quick={"k": 8, "n_queries": 32, "seeds": 3, "lr": 0.03}, full={"k": 32, "n_queries": 128, "seeds": 5},
                      task=task_for("mini/sentiment", "words/language"), updates=("gd",), controls=("icl:unrelated_text", "icl:reordered")),
     },
-)  # type: ignore[arg-type]  # the rule is one of its values  # fmt: skip
+)  # fmt: skip
