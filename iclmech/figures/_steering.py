@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from iclmech._base._palette import BLUE, GREEN, GREY, ORANGE, PURPLE
+from iclmech._base._palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 
 from ._frame import finish, panels
 from ._theme import SETTING_COLOURS, Theme, translucent
@@ -20,6 +20,7 @@ _LINES = {
     "none": ("", BLUE, "solid"),
     "own": ("the query's own state in context", GREEN, "longdash"),
     "random": ("random, same length", GREY, "dot"),
+    "random_heads": ("other heads of the same layers", VERMILLION, "dot"),
     "wrong_task": ("another task's", ORANGE, "dash"),
     "shuffled_labels": ("permuted labels", PURPLE, "dashdot"),
 }
@@ -37,7 +38,7 @@ def vector_by_layer(result: Steering, *, theme: Theme = "light") -> go.Figure:
     data, usual = result.data, float(result.provenance["usual_strength"])
     figure = panels(list(_MEASURES.values()), heights=[240, 200])
     for row, measure in enumerate(_MEASURES, start=1):
-        for control in reversed(_LINES):
+        for control in _shown(data):
             at = {"setting": "vector", "control": control, "strength": usual}
             mean = data[measure].sel(at).mean("seed")
             _line(figure, result, control, data["layer"].values, mean, data[f"{measure}_ci"].sel(at), row)
@@ -49,7 +50,11 @@ def vector_by_layer(result: Steering, *, theme: Theme = "light") -> go.Figure:
     figure.update_xaxes(title="layer behind which the vector goes in", row=2, col=1)
     about = f"Strength {usual:g}; bands (vector, random, own): {_intervals(result)}. Dotted: layers chosen on held-out queries. {_sample(result)}"
     return finish(
-        figure, title=f"A {result.title} in the place of the context, by layer", about=about, theme=theme, legend_rows=6
+        figure,
+        title=f"A {result.title} in the place of the context, by layer",
+        about=about,
+        theme=theme,
+        legend_rows=len(_shown(data)) + 1,
     )
 
 
@@ -64,7 +69,7 @@ def strength_curve(result: Steering, *, theme: Theme = "light") -> go.Figure:
     figure = panels(list(_MEASURES.values()), heights=[240, 200])
     strengths = data["strength"].values
     for row, measure in enumerate(_MEASURES, start=1):
-        for control in (c for c in reversed(_LINES) if c != "own"):
+        for control in (c for c in _shown(data) if c != "own"):
             by_seed = data[measure].sel(setting="vector", control=control).sel(layer=data["chosen_layer"])
             _line(figure, result, control, strengths, by_seed.mean("seed"), None, row)
             if control == "none":
@@ -76,7 +81,14 @@ def strength_curve(result: Steering, *, theme: Theme = "light") -> go.Figure:
         _levels(figure, data, measure, row)
     figure.update_xaxes(title="strength (0: zero-shot)", row=2, col=1)
     about = f"Each seed in the layer chosen on held-out queries; small dots are seeds. {_sample(result)}"
-    return finish(figure, title=f"A {result.title} by strength", about=about, theme=theme, legend_rows=5)
+    return finish(
+        figure, title=f"A {result.title} by strength", about=about, theme=theme, legend_rows=len(_shown(data))
+    )
+
+
+def _shown(data: xr.Dataset) -> list[str]:
+    """The controls that were run; the last is drawn on top."""
+    return [control for control in reversed(_LINES) if control in data["control"].values]
 
 
 def _line(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import iclmech as icl
+from iclmech.experiments import CompareError
 from iclmech.vectors import StandIn, VectorError, each_as_query
 from iclmech.vectors._stand_in import in_context, task
 
@@ -74,3 +75,20 @@ def test_a_stand_in_has_the_face_of_an_update(model, prompts):
     assert one.norm() == pytest.approx(0.1 * float(one.vector.values.norm()))
     assert one.random_like(1).norm() == pytest.approx(one.norm())
     assert one.meta["unreached"] == [0]
+
+
+def test_rates_are_searched_for_updates_and_vectors_go_in_at_their_usual_strength(model):
+    found = icl.compare(
+        model, "mini/sentiment", k=4, n_queries=4, updates=("gd", "task_vector"), seeds=1, controls="none"
+    )
+    rates = found.data["lr_value"].isel(lr=0)  # type: ignore[union-attr]  # no estimate was asked for
+    assert float(rates.sel(update="task_vector")) == 1.0
+    assert float(rates.sel(update="gd")) < 1.0
+    curve = found.data["rate_label_nll"]  # type: ignore[union-attr]
+    assert curve.sel(update="task_vector").notnull().sum() == 1
+    assert curve.sel(update="gd").notnull().sum() > 5
+
+
+def test_the_label_specific_similarity_of_a_vector_is_refused(model):
+    with pytest.raises(CompareError, match="label_specific=True with task_vector; expected weight updates alone"):
+        icl.compare(model, "mini/sentiment", updates=("gd", "task_vector"), label_specific=True)

@@ -11,6 +11,7 @@ import torch
 import iclmech as icl
 from iclmech import vectors
 from iclmech.experiments import ExperimentError, Steering, command_of
+from iclmech.experiments._ablated_heads import of_same_layers
 from iclmech.experiments.steering._dataset import LEADS, SteeringNumbers, dataset_of
 from iclmech.experiments.steering._training_prompts import training_prompts
 from iclmech.experiments.steering._trials import Grid, SeedNumbers
@@ -138,6 +139,28 @@ def test_vectors_of_all_layers_together_have_one_place_and_their_strength_is_cho
         found = icl.steer(model, "mini/sentiment", "function", variant=variant, n_heads=2, strengths=(1.0,), **SMALL)  # type: ignore[arg-type]  # plain values
         assert list(found.data["layer"].values) == layers
         assert found.provenance["heads"] == [[[0, 1], [2, 2]]] * 2
+
+
+def test_a_function_vector_is_held_against_those_of_other_heads_of_the_same_layers(model, monkeypatch, tmp_path):
+    effects = type("Effects", (), {"top": lambda self, n: [(1, 0), (3, 2)][:n]})
+    monkeypatch.setattr(vectors, "head_effects", lambda model, prompts, n: effects(), raising=False)
+    more = {**SMALL, "n_heads": 2, "variant": "distributed", "strengths": (1.0,)}
+    found = icl.steer(model, "mini/sentiment", "function", **more)  # type: ignore[arg-type]  # plain values
+    assert list(found.data["control"].values).index("random_heads") == 2
+    task, scores = icl.load_task("mini/sentiment"), []
+    prompts, training = icl.build_prompts(model, task, 6, 12, seed=1), training_prompts(model, task, 6, 1, 8, 4)
+    for draw in range(2):
+        heads = of_same_layers([(1, 0), (3, 2)], 4, 1, draw)
+        assert [n for n, _ in heads] == [1, 3]
+        assert not {(1, 0), (3, 2)} & set(heads)
+        vector = vectors.function_vector(model, training.fit, heads, "distributed")
+        with vector.applied(model):
+            scores.append(float(icl.capture(model, prompts, "zs", ()).target_scores.mean()))
+    at = {"setting": "vector", "control": "random_heads", "seed": 1, "layer": -1, "strength": 1.0}
+    assert float(found.data["log_prob"].sel(at)) == pytest.approx(np.mean(scores), abs=1e-4)
+    claims = icl.load(found.save(tmp_path / "f.nc")).claims()["claim"]
+    assert "the function vector does more than that of other heads of the same layers" in list(claims)
+    assert any("that of other heads of the same layers" in sentence for sentence in found.answer())
 
 
 def test_what_makes_no_sense_is_refused(model):

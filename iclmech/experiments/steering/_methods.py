@@ -20,6 +20,7 @@ from iclmech.vectors import (
     with_permuted_answers,
 )
 
+from .._ablated_heads import of_same_layers
 from .._request import ExperimentError
 from ._request import SteerRequest
 
@@ -139,6 +140,11 @@ def heads_of(request: SteerRequest, model: ICLModel, prompts: PromptSet) -> Head
     vectors: Any = import_module("iclmech.vectors")
     n = request.n_heads or max(1, round(0.02 * model.shape.n_layers * model.shape.n_heads))
     return [(int(layer), int(head)) for layer, head in vectors.head_effects(model, prompts, n=n).top(n)]
+
+
+def others_of_same_layers(model: ICLModel, heads: Heads, seed: int, n: int) -> list[Heads]:
+    """The heads of a function vector's control: `n` draws of as many others of the same layers; none where there are no heads."""
+    return [of_same_layers(heads, model.shape.n_heads, seed, draw) for draw in range(n)] if heads else []
 
 
 def pooled(prompts: PromptSet) -> PromptSet:

@@ -16,7 +16,16 @@ from iclmech.vectors import Vector
 from .._experiment import Given
 from .._request import seeds_asked, seeds_of
 from ._dataset import SteeringNumbers, dataset_of
-from ._methods import METHODS, heads_of, layers_of, method_of, strengths_of, usual_strength
+from ._methods import (
+    METHODS,
+    Heads,
+    heads_of,
+    layers_of,
+    method_of,
+    others_of_same_layers,
+    strengths_of,
+    usual_strength,
+)
 from ._request import STEER, SteerRequest
 from ._result import Steering
 from ._training_prompts import Training, training_prompts
@@ -42,7 +51,8 @@ def steer(
     Per seed a vector is made of training queries behind demonstrations, its layer is chosen on other training queries, and
     it goes into zero-shot test queries: in every layer at its usual strength, at every strength in the chosen layer. So do
     random vectors of its length, that of another task, those of permuted labels, and each query's own state in context, which
-    is the ceiling and at the last layer the context itself.
+    is the ceiling and at the last layer the context itself. A function vector has one control more: as many other heads of the
+    same layers.
 
     Args:
         model, task: what to study, or the names of both.
@@ -146,14 +156,16 @@ class _Case:
         """The method's vector ("none") and those of its controls."""
         r, method = self.request, METHODS[self.request.method]
 
-        def made(prompts: PromptSet) -> Vector:
-            return method.make(self.model, prompts, r, self.heads)
+        def made(prompts: PromptSet, heads: Heads = self.heads) -> Vector:
+            return method.make(self.model, prompts, r, heads)
 
         real = made(self.training.fit)
         shuffled = method.shuffled(self.training.fit, self.seed, r.n_permutations)
+        drawn = others_of_same_layers(self.model, self.heads, self.seed, r.n_random)
         return {
             "none": [real],
             "random": [real.like("random", self.seed * r.n_random + draw) for draw in range(r.n_random)],
+            **({"random_heads": [made(self.training.fit, heads) for heads in drawn]} if drawn else {}),
             "wrong_task": [made(self._training(self.other).fit)],
             "shuffled_labels": [made(prompts) for prompts in shuffled],
         }

@@ -33,7 +33,7 @@ class SteerRequest(ModelTaskRequest):
     n_held_out: int = 16
     """Training queries on which the layer is chosen."""
     n_random: int = 3
-    """Random vectors of the same length."""
+    """Random vectors of the same length; function: also draws of other heads."""
     n_permutations: int = 5
     """Permutations of the labels."""
     n_heads: int = 0

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 MARGIN = 0.15
 """A lead in accuracy whose interval lies within ± this is no lead: the control does as much."""
-_CONTROLS = {"random": "a random vector of its length", "wrong_task": "that of another task", "shuffled_labels": "that of permuted labels"}  # fmt: skip
+_CONTROLS = {
+    "random": "a random vector of its length",
+    "random_heads": "that of other heads of the same layers",
+    "wrong_task": "that of another task",
+    "shuffled_labels": "that of permuted labels",
+}
 
 
 class Steering(Result):
@@ -23,7 +28,8 @@ class Steering(Result):
     `data`:
         accuracy, log_prob (setting, control, seed, layer, strength) with *_ci (setting, control, layer, strength, bound): share of
             right answers (free text: the first token is the likeliest of all), and the answer's mean log-probability per
-            token (nats). setting: zs, icl, vector. control: none, the thing itself; random, wrong_task, shuffled_labels, own.
+            token (nats). setting: zs, icl, vector. control: none, the thing itself; random, wrong_task, shuffled_labels, own;
+            of a function vector random_heads.
             Of a vector all layers are run at its usual strength and all strengths at the chosen layer; NaN elsewhere. Layer −1
             stands for all layers together. "icl" has its own controls: behind another task's demonstrations, and permuted labels.
         accuracy_chosen, log_prob_chosen (setting, control) with *_ci: each seed at its own chosen layer and strength.
@@ -40,6 +46,11 @@ class Steering(Result):
     def title(self) -> str:
         """What was put in: "task vector"."""
         return str(self.provenance.get("title", "vector"))
+
+    @property
+    def _controls(self) -> list[str]:
+        """Those that a vector must beat, as far as they were run."""
+        return [c for c in _CONTROLS if f"vector - {c}" in self.data["contrast"].values]
 
     def summary(self) -> pd.DataFrame:
         """At the chosen layer: one row for each setting and control. Columns: `measure`, `setting`, `control`, `mean`, `low`, `high`."""
@@ -75,7 +86,7 @@ class Steering(Result):
 
     def judged(self) -> list[Claim]:
         """Whether the model learns in context, whether the vector stands in for it, and whether the query's own state does."""
-        names = ["icl - zs", *(f"vector - {control}" for control in _CONTROLS)]
+        names = ["icl - zs", *(f"vector - {control}" for control in self._controls)]
         leads = {name: self._lead(name) for name in names}
         adjusted = dict(zip(names, holm([lead[3] for lead in leads.values()]), strict=True))
         rule = "paired difference in accuracy at the chosen layer, two-way over seeds and queries; p < .05 after Holm's correction"
@@ -99,7 +110,7 @@ class Steering(Result):
 
     def _stands_in(self, leads: dict[str, tuple[float, float, float, float]]) -> Claim:
         """One verdict over all controls: the least lead counts."""
-        controls = [f"vector - {c}" for c in _CONTROLS]
+        controls = [f"vector - {c}" for c in self._controls]
         least = min(controls, key=lambda name: leads[name][0])
         mean, low, high, _ = leads[least]
         p = all_of([leads[name][3] for name in controls])
@@ -140,11 +151,11 @@ class Steering(Result):
         verdicts = {c.claim: c.verdict for c in self.judged()}
         stands = verdicts[f"a {self.title} stands in for the context"]
         words = {"holds": "stands in for the context", "does not hold": "does not stand in for the context"}
+        others = [f"{_CONTROLS[c]} {share('vector', c)}" for c in self._controls]
         said = [
             f"The {self.title} {words.get(stands, 'is not shown to stand in for the context')}: {where} (chosen on held-out queries) "
             f"it answers {share('vector')} rightly; zero-shot {share('zs')}, in context {share('icl')}.",
-            f"In its place: a random vector {share('vector', 'random')}, that of another task {share('vector', 'wrong_task')}, "
-            f"that of permuted labels {share('vector', 'shuffled_labels')} (brackets: 95\u00a0% two-way intervals over seeds and queries).",
+            f"In its place: {', '.join(others)} (brackets: 95\u00a0% two-way intervals over seeds and queries).",
         ]
         layer = self.own_layer()
         if layer == -1:
