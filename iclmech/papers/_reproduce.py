@@ -96,9 +96,7 @@ def run_paper(
         notes=[note for f in found.values() for note in f["notes"]],
         **({"model": {"name": asking.name}} if asking.name else {}),
     )  # fmt: skip
-    made = Reproduction.of(claims, seconds, origin)
-    made.runs = live
-    return made
+    return Reproduction.of(claims, seconds, origin).keep(live)
 
 
 def _about(paper: Paper) -> dict[str, Any]:

@@ -25,14 +25,11 @@ class Reproduction(Result):
 
     `data`, by claim: measured, low, high, margin (δ), n (independent draws behind the interval), p, p_adjusted, seconds (CPU
     time of the run that the claim is read from). The texts are in the provenance.
-
-    Attributes:
-        runs: name → result of the experiments that were called, while the object lives; not in its file.
     """
 
     kind = "reproduce"
     needed: ClassVar = dict.fromkeys((*_NUMBERS, "seconds"), ("claim",))
-    runs: dict[str, Any]
+    _runs: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, claims: Sequence[Claim], seconds: Sequence[float | int], provenance: dict[str, Any]) -> Reproduction:
@@ -52,9 +49,17 @@ class Reproduction(Result):
             | {name: str(c.about.get(name, "")) for name in _TEXTS}
             for c in claims
         ]
-        made = cls(data, provenance={**provenance, "claims": texts})
-        made.runs = {}
-        return made
+        return cls(data, provenance={**provenance, "claims": texts})
+
+    @property
+    def runs(self) -> dict[str, Any]:
+        """Name → result of each experiment that was called, while the object lives; empty for one from a file."""
+        return self._runs or {}
+
+    def keep(self, runs: dict[str, Any]) -> Reproduction:
+        """This reproduction with the results behind it at hand."""
+        self._runs = runs
+        return self
 
     @property
     def paper(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ PAPER = Paper(
         ),
         PaperClaim(
             "The moments X'y can be read linearly from states",
-            run="probe", read=_readable("X'y/n", {"variant": "untrained"}), effect="R² beyond that in the untrained model",
+            run="probe", read=_readable("X'y / n", {"variant": "untrained"}), effect="R² beyond that in the untrained model",
             unit="R²", margin=0.05, control="the untrained model",
         ),
         PaperClaim("The weights can be read by small nonlinear probes", why_not="the probes here are linear"),

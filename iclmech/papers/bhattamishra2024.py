@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from iclmech._base import Result
-
 from ._calls import call
-from ._paper import Paper, PaperClaim, Reading
-from ._readings import claimed, draws, valued
-
-
-def _distance_to(predictor: str):
-    def read(result: Result) -> Reading:
-        low, high = (float(v) for v in result.data["spd_mean_ci"].sel(predictor=predictor).values)
-        return Reading(float(result.data["spd_mean"].sel(predictor=predictor)), low, high, draws(result))
-
-    return read
-
-
-def _late_error(result: Result) -> Reading:
-    """Share of wrong answers behind three examples of a teaching sequence."""
-    at = {"prefix": 3}
-    low, high = (float(v) for v in result.data["error_model_ci"].isel(at).values)
-    return Reading(float(result.data["error_model"].isel(at)), low, high, draws(result))
-
+from ._paper import Paper, PaperClaim
+from ._readings import claimed, valued, variable
 
 PAPER = Paper(
     name="bhattamishra2024",
@@ -35,7 +17,7 @@ PAPER = Paper(
     claims=(
         PaperClaim(
             "Conjunctions are answered nearly as the exact posterior does",
-            run="conjunctions", read=_distance_to("bayes"), effect="distance of P(y = 1) to the posterior's", unit="|difference| of P(y = 1)",
+            run="conjunctions", read=variable("spd_mean", predictor="bayes"), effect="distance of P(y = 1) to the posterior's", unit="|difference| of P(y = 1)",
             rule="below", margin=0.09, control="exact Bayes over all conjunctions",
         ),
         PaperClaim(
@@ -45,7 +27,7 @@ PAPER = Paper(
         ),
         PaperClaim(
             "On a teaching sequence the function is known after few examples",
-            run="teaching", read=_late_error, effect="share of wrong answers behind three examples", unit="share of answers",
+            run="teaching", read=variable("error_model", prefix=3), effect="share of wrong answers behind three examples", unit="share of answers",
             rule="below", margin=0.02, control="random prompts need ten and more",
         ),
         PaperClaim("Parities are not learned in context", why_not="no learner of parities is shipped: a learner that fails shows little of learning; functions.train can be given Parities"),

@@ -17,8 +17,8 @@ PAPER = Paper(
     claims=(
         PaperClaim(
             "Answers are those of ridge regression on the representation, not on the inputs",
-            run="predictors", read=distances("bayes", "ridge"), effect="distance to ridge on the inputs less that to ridge on the representation",
-            unit="squared difference / d", margin=0.02, control="ridge on the inputs",
+            run="predictors", read=distances("bayes", "ridge:matched"), effect="distance to ridge on the inputs less that to ridge on the representation",
+            unit="squared difference / d", margin=0.02, control="the ridge on the inputs that is nearest to the learner",
         ),
         PaperClaim(
             "The learner learns in context",

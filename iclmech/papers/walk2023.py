@@ -25,7 +25,7 @@ PAPER = Paper(
                    effect="displacement of attention outputs from zero-shot, mean over layers", control="zero-shot", **_WALK),
         PaperClaim("Unrelated text moves the query's walk", run="walk", read=displaced("icl:unrelated_text"),
                    effect="displacement of attention outputs from zero-shot, mean over layers", control="zero-shot", **_WALK),
-        PaperClaim("The readout of each step, and its direction, by layer", why_not="figures without a claim: icl.figures.trajectory and icl.figures.layer_lens"),
+        PaperClaim("The readout of each step, and its direction, by layer", why_not="figures without a claim: icl.figures.shift_trajectory and icl.figures.logit_lens"),
     ),
     runs={
         "walk": call("compare", quick={"k": 8, "n_queries": 32, "seeds": 3, "lr": 0.03}, full={"k": 32, "n_queries": 128, "seeds": 5},

