@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from iclmech._base import Claim
-from iclmech._base._palette import BLUE, GREY, VERMILLION
+from iclmech._base._palette import BLUE, GREY, ORANGE, VERMILLION
 
 from ._frame import finish, note, panels
 from ._text import lines, plain
@@ -23,12 +23,12 @@ _LOOKS = {
     "not shown": (GREY, "circle-open"),
     "quick: no claim": (GREY, "diamond-open"),
 }
-_ROW, _WIDTH = 62, 58
+_ROW, _WIDTH = 72, 58
 """Pixels of a claim; characters of its sentence on a line that fits 400 px."""
 
 
 def claims_forest(result: Result, *, theme: Theme = "light") -> go.Figure:
-    """Claims with intervals, one panel for each unit; a dashed tick is the margin δ.
+    """Claims with intervals, one panel for each unit; a triangle at the margin δ points to where the claim holds.
 
     Args:
         result: of `reproduce`, or any whose claims say their unit and margin.
@@ -51,16 +51,11 @@ def claims_forest(result: Result, *, theme: Theme = "light") -> go.Figure:
             x=[None], y=[None], mode="markers", marker={"color": colour, "symbol": symbol, "size": 10}, name=verdict,
             row=1, col=1,
         )  # fmt: skip
-    if any(_ticks(claim) for claim in rows):
+    if any(_ends(claim) for claim in rows):
+        marker = {"color": ORANGE, "symbol": "triangle-right", "size": 10}
         figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="lines",
-            line={"color": GREY, "dash": "dash", "width": 2},
-            name="margin δ",
-            row=1,
-            col=1,
-        )
+            x=[None], y=[None], mode="markers", marker=marker, name="margin δ, pointing to where the claim holds", row=1, col=1
+        )  # fmt: skip
     paper = result.provenance.get("paper", {})
     left = len(result.judged()) - len(rows)
     about = "Bars: 95 % intervals, uncorrected, or the range of runs where the rule says so." + (
@@ -71,8 +66,9 @@ def claims_forest(result: Result, *, theme: Theme = "light") -> go.Figure:
 
 
 def _panel(figure: Any, row: int, claims: list[Claim]) -> None:
-    axis = "" if row == 1 else str(row)
+    axis, span = "" if row == 1 else str(row), []
     for place, claim in enumerate(claims):
+        span += [v for v in (claim.measured, claim.low, claim.high) if math.isfinite(v)]
         colour, symbol = _LOOKS[claim.verdict]
         bars = {}
         if math.isfinite(claim.low) and claim.low < claim.high:
@@ -83,24 +79,27 @@ def _panel(figure: Any, row: int, claims: list[Claim]) -> None:
             marker={"color": colour, "symbol": symbol, "size": 10}, **bars,
             hovertemplate=f"%{{x:.3g}} · {claim.verdict}<extra></extra>", row=row, col=1,
         )  # fmt: skip
-        for margin in _ticks(claim):
+        for margin, symbol in _ends(claim):
             figure.add_scatter(
-                x=[margin, margin], y=[-place - 0.24, -place + 0.24], mode="lines", showlegend=False, row=row, col=1,
-                line={"color": GREY, "dash": "dash", "width": 2}, hovertemplate=f"δ = {margin:g}<extra></extra>",
+                x=[margin], y=[-place], mode="markers", marker={"color": ORANGE, "symbol": symbol, "size": 11}, showlegend=False,
+                hovertemplate=f"δ = {margin:g}<extra></extra>", row=row, col=1,
             )  # fmt: skip
+            span += [margin]
         figure.add_annotation(
             text=lines(plain(claim.claim), _WIDTH), x=0, xref=f"x{axis} domain", xanchor="left", y=-place + 0.62, yref=f"y{axis}",
             yanchor="top", align="left", showarrow=False, font={"size": 11},
         )  # fmt: skip
     figure.update_yaxes(
-        range=[-len(claims) + 0.55, 0.75], showticklabels=False, showgrid=False, zeroline=False, row=row, col=1
+        range=[-len(claims) + 0.6, 0.75], showticklabels=False, showgrid=False, zeroline=False, ticks="", row=row, col=1
     )
-    figure.update_xaxes(zeroline=True, row=row, col=1)
+    room = 0.05 * (max(span) - min(span) or abs(span[0]) or 1.0)
+    figure.update_xaxes(range=[min(span) - room, max(span) + room], row=row, col=1)
 
 
-def _ticks(claim: Claim) -> list[float]:
-    """Where the margin stands; on both sides for a claim that two things are alike."""
-    margin = float(claim.about.get("margin", math.nan))
+def _ends(claim: Claim) -> list[tuple[float, str]]:
+    """Where the margin stands and which way the claim lies; two of them where two things are said to be alike."""
+    margin, side = float(claim.about.get("margin", math.nan)), claim.about.get("side", "above")
     if not math.isfinite(margin):
         return []
-    return [-margin, margin] if claim.about.get("side") == "within" else [margin]
+    right, left = "triangle-right", "triangle-left"
+    return [(-margin, right), (margin, left)] if side == "within" else [(margin, left if side == "below" else right)]

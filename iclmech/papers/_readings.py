@@ -52,9 +52,9 @@ def claimed(words: str, *, n: int = 0, note: str = "", part: str = "") -> Callab
         found: Result = result[part] if part else result
         claim = claim_of(found, words)
         units = int(claim.about.get("n_seeds", 0)) or n or draws(found)
+        p, barred = float(claim.about.get("p", NAN)), str(claim.about.get("why_not", ""))
         return Reading(
-            claim.measured, claim.low, claim.high, units, float(claim.about.get("p", NAN)), claim.verdict, claim.rule,
-            claim.control, note, str(claim.about.get("why_not", "")),
+            claim.measured, claim.low, claim.high, units, p, claim.verdict, claim.rule, note=note, barred=barred
         )  # fmt: skip
 
     return read

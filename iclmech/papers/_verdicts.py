@@ -36,8 +36,9 @@ def judged(claims: Sequence[PaperClaim], readings: Sequence[Reading | None], qui
 def p_value(claim: PaperClaim, reading: Reading) -> float:
     """Two-sided, of the number against the margin, uncorrected; NaN for what is judged otherwise, or cannot be.
 
-    The experiment's own p where the margin is zero. Else from the 95 % interval: its half-width towards the margin is that of
-    Student's t with n - 1 degrees of freedom, the fewest it can have, so that the correction is not too kind.
+    The experiment's own p where the margin is zero. Else from the 95 % interval, whose half-width towards the margin is that of
+    Student's t: with the degrees of freedom at which the interval and the experiment's p go together, where there is such a p;
+    else with n - 1, so that the correction for several claims is rather too strict than too kind.
     """
     known = all(map(math.isfinite, (reading.measured, reading.low, reading.high)))
     told = claim.rule in (OWN, DESCRIPTIVE) or reading.exact or reading.barred
@@ -59,8 +60,28 @@ def _against(reading: Reading, margin: float | int) -> float:
     half = reading.measured - reading.low if away > 0 else reading.high - reading.measured
     if half <= 0:  # an interval that was cut to the range of the number
         half = reading.high - reading.low
-    freedom = reading.n - 1
+    freedom = _freedom(reading)
     return float(2 * t.sf(abs(away) / half * t.ppf(0.975, freedom), freedom))
+
+
+def _freedom(reading: Reading) -> float:
+    """Degrees of freedom at which Student's t has this interval and this p against zero; n - 1 where none or all do."""
+    from scipy.optimize import brentq
+    from scipy.stats import t
+
+    half = reading.measured - reading.low if reading.measured > 0 else reading.high - reading.measured
+    if not (math.isfinite(reading.p) and 0 < reading.p < 1) or half <= 0 or reading.measured == 0:
+        return reading.n - 1
+
+    def apart(log_freedom: float) -> float:
+        freedom = math.exp(log_freedom)
+        found = 2 * t.sf(abs(reading.measured) / half * t.ppf(0.975, freedom), freedom)
+        return math.log(max(found, 1e-300) / reading.p)
+
+    ends = (0.0, math.log(1e5))
+    if apart(ends[0]) * apart(ends[1]) >= 0:
+        return reading.n - 1
+    return math.exp(float(brentq(apart, *ends)))  # type: ignore[arg-type]  # a root, not the report of the search
 
 
 def on_its_side(claim: PaperClaim, measured: float | int) -> bool:

@@ -76,8 +76,8 @@ PAPER = Paper(
         PaperClaim("The weights can be read by small nonlinear probes", why_not="the probes here are linear"),
     ),
     runs={
-        "predictors": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, family=_FAMILY, seeds=3),
-        "weights": call("implicit-weights", quick={"n_prompts": 16, "prefixes": (5, 10)}, full={"n_prompts": 64, "seeds": 5}, family=_FAMILY, seeds=3),
-        "probe": call("probe-weights", quick={"n_prompts": 800}, full={"n_prompts": 2000}, family=_FAMILY, seeds=3),
+        "predictors": call("compare-predictors", quick={"n_prompts": 256}, full={"n_prompts": 1024}, family=_FAMILY, seeds=5),
+        "weights": call("implicit-weights", quick={"n_prompts": 32, "prefixes": (5, 10)}, full={"n_prompts": 64}, family=_FAMILY, seeds=5),
+        "probe": call("probe-weights", quick={"n_prompts": 1500}, full={"n_prompts": 4000}, family=_FAMILY, seeds=5),
     },
 )  # fmt: skip

@@ -58,7 +58,7 @@ PAPER = Paper(
         ),
     ),
     runs={
-        "predictors": call("compare-predictors", quick={"n_prompts": 24}, full={"n_prompts": 128, "seeds": 5}, seeds=3, family=_FAMILY, n_examples=80),
+        "predictors": call("compare-predictors", quick={"n_prompts": 48}, full={"n_prompts": 128, "seeds": 5}, seeds=3, family=_FAMILY, n_examples=80),
         "heads": call("ngram-heads", quick={"n_prompts": 16}, full={"n_prompts": 64}, seeds=3, family=_FAMILY),
     },
 )  # fmt: skip

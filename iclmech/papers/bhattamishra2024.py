@@ -33,9 +33,9 @@ PAPER = Paper(
         PaperClaim("Parities are not learned in context", why_not="no learner of parities is shipped: a learner that fails shows little of learning; functions.train can be given Parities"),
     ),
     runs={
-        "conjunctions": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3,
+        "conjunctions": call("compare-predictors", quick={"n_prompts": 256}, full={"n_prompts": 1024}, seeds=5,
                              family="Conjunctions(d=6)", n_examples=14),
-        "teaching": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3,
+        "teaching": call("compare-predictors", quick={"n_prompts": 256}, full={"n_prompts": 1024}, seeds=5,
                          family="TeachingSequences(d=6)", n_examples=14, predictors=("bayes",), untrained=False),
     },
 )  # fmt: skip

@@ -57,6 +57,6 @@ PAPER = Paper(
                    unit="accuracy", control="sets of one fact"),
     ),
     runs={
-        "facts": call("facts", quick={"n_episodes": 5, "n_held_out": 2, "rates": (0.003, 0.03), "hops": (1,), "steps": 2}, full={}, updates=("gd",)),
+        "facts": call("facts", quick={"n_episodes": 24, "n_held_out": 2, "rates": (0.003, 0.03), "hops": (1,), "steps": 2}, full={}, updates=("gd",)),
     },
 )  # fmt: skip

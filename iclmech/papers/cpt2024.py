@@ -42,7 +42,7 @@ PAPER = Paper(
         PaperClaim("States with refined demonstrations lie between those of ICL and of GD", why_not="no experiment compares states under refined demonstrations with those of an update yet"),
     ),
     runs={
-        "tuning": call("context-tuning", quick={"n_queries": 32, "radii": (_R,), "steps": 5}, full={"n_queries": 128, "seeds": 5}, k=8, seeds=3,
+        "tuning": call("context-tuning", quick={"n_queries": 96, "radii": (_R,)}, full={"n_queries": 256}, k=8, seeds=5,
                        task=task_for("mini/sentiment", "words/language")),
     },
 )  # fmt: skip

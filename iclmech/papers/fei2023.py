@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._calls import call, task_for
 from ._paper import Paper, PaperClaim
 from ._readings import claimed, valued, variable
+
+_BIAS: dict[str, Any] = {
+    "effect": "label bias",
+    "unit": "probability",
+    "rule": "descriptive",
+    "control": "even label words",
+}
 
 PAPER = Paper(
     name="fei2023",
@@ -25,11 +34,13 @@ PAPER = Paper(
             run="table", read=valued(claimed("dc calibration raises accuracy (zs)")), effect="accuracy, paired by query", unit="accuracy",
             margin=0.02, control="uncalibrated", source="ours",
         ),
-        PaperClaim("Domain words move the answer (domain-label bias)", run="table", read=variable("bias_domain"), effect="", unit="", rule="descriptive"),
+        PaperClaim("The label set alone biases answers (vanilla-label bias)", run="table", read=variable("bias", bias_of="vanilla"), **_BIAS),
+        PaperClaim("Demonstrations bias answers (context-label bias)", run="table", read=variable("bias", bias_of="context"), **_BIAS),
+        PaperClaim("Words of the task's texts bias answers (domain-label bias)", run="table", read=variable("bias", bias_of="domain"), **_BIAS),
     ),
     runs={
         "table": call(
-            "calibration", quick={"n_queries": 48, "members": 0, "n_train": 16}, full={"n_queries": 256, "seeds": 5}, k=4, seeds=3,
+            "calibration", quick={"n_queries": 128, "members": 0, "n_train": 16}, full={"n_queries": 256, "members": 0}, k=4, seeds=5,
             methods=("none", "cc", "dc"), task=task_for("mini/sentiment", "words/language"),
         )
     },

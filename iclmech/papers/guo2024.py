@@ -29,7 +29,7 @@ PAPER = Paper(
         PaperClaim("Upper layers pasted onto a fresh representation regress on it", why_not="experiment not built"),
     ),
     runs={
-        "predictors": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3,
+        "predictors": call("compare-predictors", quick={"n_prompts": 256}, full={"n_prompts": 1024}, seeds=5,
                            family="Representation(d=5, noise=0.5)"),
     },
 )  # fmt: skip

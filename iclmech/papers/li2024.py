@@ -52,7 +52,7 @@ PAPER = Paper(
     ),
     runs={
         "table": call(
-            "calibration", quick={"n_queries": 48, "n_train": 16, "k": 2}, full={"n_queries": 256, "seeds": 5}, k=4, seeds=3,
+            "calibration", quick={"n_queries": 96, "n_train": 16, "k": 2}, full={"n_queries": 256, "k": 4}, seeds=5,
             methods=("none",), task=task_for("mini/sentiment", "words/language"),
         )
     },

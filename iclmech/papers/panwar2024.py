@@ -27,7 +27,7 @@ PAPER = Paper(
         PaperClaim("With more tasks in the pool a learner goes over to ridge", why_not="one pool, of eight tasks, is shipped; functions.train makes others for icl.functions.task_diversity"),
     ),
     runs={
-        "mixture": call("compare-predictors", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, model="fn-mixture", seeds=3, family="Mixture()"),
-        "pool": call("task-diversity", quick={"n_prompts": 64}, full={"n_prompts": 512, "seeds": 5}, seeds=3),
+        "mixture": call("compare-predictors", quick={"n_prompts": 256}, full={"n_prompts": 1024}, model="fn-mixture", seeds=5, family="Mixture()"),
+        "pool": call("task-diversity", quick={"n_prompts": 256}, full={"n_prompts": 1024}, seeds=5),
     },
 )  # fmt: skip

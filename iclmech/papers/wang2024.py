@@ -38,6 +38,6 @@ PAPER = Paper(
         ),
     ),
     runs={
-        "allocation": call("allocation", quick={"n_queries": 48}, full={"n_queries": 128}, task=task_for("mini/sentiment", "words/plural")),
+        "allocation": call("allocation", quick={"n_queries": 128}, full={"n_queries": 256, "n_contexts": 16}, task=task_for("mini/sentiment", "words/plural")),
     },
 )  # fmt: skip

@@ -81,7 +81,8 @@ def test_figure_and_page_show_claim_margin_and_command(tmp_path: Path):
     figure: Any = found.figures()["claims"]
     drawn = [trace for trace in figure.data if trace.x[0] is not None]
     assert any(trace.x[0] == found.judged()[0].measured for trace in drawn)
-    assert any(tuple(trace.x) == (0.5, 0.5) for trace in drawn), "no tick at the margin"
+    margins = [trace for trace in drawn if "triangle" in trace.marker.symbol]
+    assert [(t.x[0], t.marker.symbol) for t in margins] == [(0.5, "triangle-right")]
     page = icl.write_report(found, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "iclmech reproduce planted" in page
     assert "iclmech three-factor" in page

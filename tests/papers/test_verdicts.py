@@ -62,6 +62,15 @@ def test_the_experiments_own_p_counts_where_the_margin_is_zero_only():
     assert p_value(CLAIM, reading(0.2, 0.05, p=0.3)) < 0.01
 
 
+@pytest.mark.parametrize("freedom", [2, 7, 60])
+def test_where_p_is_known_the_margin_is_held_against_with_its_degrees_of_freedom(freedom: int):
+    """t = 5 against zero and 4 against the margin, with more freedom than the seeds say."""
+    error = 0.1
+    half = float(t.ppf(0.975, freedom)) * error
+    found = reading(0.5, half, n=3, p=float(2 * t.sf(5, freedom)))
+    assert p_value(CLAIM, found) == pytest.approx(2 * t.sf(4, freedom), rel=1e-4)
+
+
 def test_holm_counts_the_claims_of_the_paper():
     """p = .03 holds alone, and not beside a second claim with the same p."""
     claim = replace(CLAIM, margin=0.0)

@@ -24,7 +24,7 @@ def _captions(result: Result) -> dict[str, Caption]:
     return {
         "claims": Caption(
             "Claims and their margins",
-            "Forest plot: every claim's number with its interval; a dashed tick marks the margin, marker and colour the verdict.",
+            "Forest plot: every claim's number with its interval; a triangle at the margin points to where the claim holds, marker and colour tell the verdict.",
             "A claim holds where its whole interval, corrected for the number of claims, lies on its side of the margin.",
         )
     }
