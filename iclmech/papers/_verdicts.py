@@ -71,7 +71,7 @@ def _freedom(reading: Reading) -> float:
 
     half = reading.measured - reading.low if reading.measured > 0 else reading.high - reading.measured
     if not (math.isfinite(reading.p) and 0 < reading.p < 1) or half <= 0 or reading.measured == 0:
-        return reading.n - 1
+        return float(reading.n - 1)
 
     def apart(log_freedom: float) -> float:
         freedom = math.exp(log_freedom)
@@ -80,7 +80,7 @@ def _freedom(reading: Reading) -> float:
 
     ends = (0.0, math.log(1e5))
     if apart(ends[0]) * apart(ends[1]) >= 0:
-        return reading.n - 1
+        return float(reading.n - 1)
     return math.exp(float(brentq(apart, *ends)))  # type: ignore[arg-type]  # a root, not the report of the search
 
 
