@@ -4,30 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
+from iclmech._base import Result
+
 from ._calls import call, task_for
-from ._paper import Paper, PaperClaim
-from ._readings import claimed, valued
+from ._paper import Paper, PaperClaim, Reading
+from ._readings import claimed, unpaired, valued
 
 _STEER: dict[str, Any] = {"effect": "accuracy, paired by query, at the chosen layer", "unit": "accuracy"}
 _NOT_HERE = "a model that keeps what the demonstrations teach in one state, or more layers to choose from"
 
 
-def _leads(vector: str) -> tuple[PaperClaim, ...]:
+def _above_zero_shot(result: Result) -> Reading:
+    vector, nothing = ({"setting": s, "control": "none"} for s in ("vector", "zs"))
+    return unpaired(result, ("accuracy_chosen", vector), ("accuracy_chosen", nothing))
+
+
+def _leads(vector: str, *more: tuple[str, str, str]) -> tuple[PaperClaim, ...]:
     """One claim for each control of a vector that is put in where there are no demonstrations."""
-
-    def lead(text: str, words: str, control: str, margin: float, source: str = "paper") -> PaperClaim:
-        return PaperClaim(
-            f"The {vector} does more than {text}", run="steering", read=valued(claimed(words)), margin=margin, source=source,  # type: ignore[arg-type]  # one of its values
-            control=control, otherwise=_NOT_HERE, **_STEER,
-        )  # fmt: skip
-
+    controls = (
+        ("the vector of another task", "that of another task", "another task's vector"),
+        ("random vectors of its length", "a random vector", "random vectors"),
+        ("vectors made with permuted labels", "that of permuted labels", "permuted labels"),
+        *more,
+    )
     return (
-        PaperClaim("The model learns in context what the vector has to carry", run="steering", read=valued(claimed("learns in context")),
-                   control="zero-shot", source="ours", **_STEER),
-        lead("nothing in its place", "does more than nothing", "zero-shot", 0.05),
-        lead("the vector of another task", "wrong task", "wrong task", 0.05, "ours"),
-        lead("random vectors of its length", "random", "random vectors", 0.05, "ours"),
-        lead("vectors made with permuted labels", "shuffled", "permuted labels", 0.05, "ours"),
+        PaperClaim(
+            "The model learns in context what the vector has to carry", run="steering", read=valued(claimed("learns in context")),
+            control="zero-shot", source="ours", **_STEER,
+        ),
+        PaperClaim(
+            f"The {vector} does more than nothing in its place", run="steering", read=_above_zero_shot, margin=0.05, control="zero-shot",
+            otherwise=_NOT_HERE, **_STEER,
+        ),
+        *(
+            PaperClaim(
+                f"The {vector} does more than {text}", run="steering", read=valued(claimed(f"does more than {words}")), margin=0.05,
+                source="ours", control=control, otherwise=_NOT_HERE, **_STEER,
+            )
+            for text, words, control in controls
+        ),
     )  # fmt: skip
 
 
@@ -62,7 +77,7 @@ TODD = Paper(
             run="heads", read=valued(claimed("Some heads carry", n=32)), effect="summed effect of the top heads, chosen on the other half of the prompts",
             unit="probability of the answer", control="no effect",
         ),
-        *_leads("function vector"),
+        *_leads("function vector", ("those of other heads of the same layers", "that of other heads", "as many other heads")),
     ),
     runs={
         "heads": call("head-effects", quick={"n_queries": 32}, full={"n_queries": 64, "method": "exact"},

@@ -44,7 +44,7 @@ PAPER = Paper(
         ),
     ),
     runs={
-        "tasks": call("number-of-tasks", quick={"n_tasks": (16, 256), "steps": 700, "rows": 128}, full={"n_tasks": (4, 16, 64, 256), "seeds": 5}, seeds=3),
+        "tasks": call("number-of-tasks", quick={"n_tasks": (16, 256), "steps": 850, "rows": 128}, full={"n_tasks": (4, 16, 64, 256), "seeds": 5}, seeds=3),
         "width": each(
             "net", ("net(d_model=8, heads=2, mlp=32)", "net(d_model=32, heads=2, mlp=128)"),
             ("net(d_model=8, heads=2, mlp=32)", "net(d_model=32, heads=2, mlp=128)"), call, "number-of-tasks",

@@ -10,7 +10,7 @@ from ._readings import claimed, valued
 
 _TASK = task_for("mini/sentiment", "words/language")
 _PAIRED: dict[str, Any] = {"effect": "accuracy, paired by query", "unit": "accuracy"}
-_QUICK: dict[str, Any] = {"n_queries": 24, "candidates": 120, "annotated": 40}
+_QUICK: dict[str, Any] = {"n_queries": 40, "candidates": 120, "annotated": 40, "seeds": 5}
 _FULL: dict[str, Any] = {"n_queries": 256, "seeds": 5}
 _EASY = "a task whose texts differ more, so that it matters which of them are seen"
 

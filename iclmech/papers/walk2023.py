@@ -19,7 +19,7 @@ PAPER = Paper(
     model="icl-mini",
     about="How far demonstrations move the walk of a query, beside an update and a text that teaches nothing.",
     claims=(
-        PaperClaim("Demonstrations move the query's walk", run="walk", read=displaced("icl"), effect="displacement of attention outputs from zero-shot, mean over layers",
+        PaperClaim("Demonstrations move the query's walk", run="walk", read=displaced("icl:reordered"), effect="displacement of attention outputs from zero-shot, mean over layers",
                    control="zero-shot", **_WALK),
         PaperClaim("Gradient descent on the demonstrations moves the query's walk", run="walk", read=displaced("gd"),
                    effect="displacement of attention outputs from zero-shot, mean over layers", control="zero-shot", **_WALK),
