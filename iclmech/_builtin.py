@@ -38,6 +38,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "probe-weights": f"{_FUNCTIONS}._weights_request:PROBE",
         "ngram-heads": f"{_FUNCTIONS}._curves_request:NGRAM_HEADS",
         "out-of-distribution": f"{_FUNCTIONS}._curves_request:OUT_OF_DISTRIBUTION",
+        "pasting": f"{_FUNCTIONS}._curves_request:PASTING",
         "regret": f"{_FUNCTIONS}._curves_request:REGRET",
         "task-diversity": f"{_FUNCTIONS}._curves_request:TASK_DIVERSITY",
         "compare-updates": f"{_FUNCTIONS}._updates_request:COMPARE_UPDATES",

@@ -47,15 +47,27 @@ class Lead(NamedTuple):
     control: str
 
 
-def judge_leads(data: xr.Dataset, leads: Sequence[Lead], level: float = 0.95) -> list[Claim]:
-    """One family of claims, p-values by Holm's correction; fewer than three seeds carry no verdict."""
+OVER_QUERIES = "paired difference by query, two-way over seeds and queries"
+
+
+def judge_leads(
+    data: xr.Dataset, leads: Sequence[Lead], level: float = 0.95, estimate: str = OVER_QUERIES
+) -> list[Claim]:
+    """One family of claims, p-values by Holm's correction; fewer than three seeds carry no verdict.
+
+    Args:
+        data: holds what `add_estimate` put there.
+        leads: the family.
+        level: 1 - level is what the corrected p must be below.
+        estimate: what the intervals are of, in words.
+    """
     if not leads:
         return []
     at = [data.sel(dict(lead.at)) for lead in leads]
     p_values = [
         float(d[f"{x.name}_p"]) if bool(d[f"{x.name}_claims"]) else np.nan for d, x in zip(at, leads, strict=True)
     ]
-    rule = "paired difference by query, two-way over seeds and queries; p < 0.05 after Holm's correction"
+    rule = f"{estimate}; p < {1 - level:.2g} after Holm's correction"
     if len(leads) > 1:
         rule += f" for {len(leads)}"
     made = []

@@ -17,6 +17,7 @@ from ._emergence import emergence
 from ._facts import facts_accuracy
 from ._forest import claims_forest
 from ._formation import formation
+from ._function_updates import function_against_mechanism, updates_by_layer
 from ._head_effects import head_effects
 from ._heads import head_map
 from ._heads_ablated import heads_ablated, two_scores
@@ -197,8 +198,8 @@ def predictor_figures(result: Any) -> Figures:
 
 
 def function_update_figures(result: Any) -> Figures:
-    """Function against mechanism."""
-    return {"updates": fn.function_against_mechanism(result)}
+    """Function against mechanism; rates and layers."""
+    return {"plane": function_against_mechanism(result), "layers": updates_by_layer(result)}
 
 
 def implied_weights_figures(result: Any) -> Figures:
@@ -238,6 +239,14 @@ def diversity_figures(result: Any) -> Figures:
 def ngram_figures(result: Any) -> Figures:
     """Heads."""
     return {"heads": fn.ngram_heads(result)}
+
+
+def pasting_figures(result: Any) -> Figures:
+    """Distance to the best answers by number of examples."""
+    d = result.data
+    title, unit = "Upper layers on a fresh read-in", "squared difference / d from Bayes"
+    about = "Lines: means over read-ins and prompts; bands: two-way intervals."
+    return {"pasting": fn.curves(d["distance"], d["distance_ci"], "variant", title=title, unit=unit, about=about)}
 
 
 def tuning_figures(result: TunedContexts) -> Figures:

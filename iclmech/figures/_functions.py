@@ -19,10 +19,10 @@ _UNITS = {
     "symbols": ("total variation to the truth", "total variation"),
 }
 _PREFIX = "examples seen"
-_SPAN = "Lines: means over seeds and prompts; bands: their intervals."
+_SPAN = "Lines: means over prompts; bands: their intervals."
 
 
-def _line(
+def line(
     figure: go.Figure,
     x: Sequence[Any],
     data: xr.DataArray,
@@ -59,15 +59,15 @@ def in_context_curve(result: Any, predictors: Sequence[str] = (), *, theme: Them
     names = list(predictors) or [name for name in usual if name in order][:6]
     figure = panels([""], heights=[300.0])
     x = data["prefix"].values.tolist()
-    _line(figure, x, data["error_model"], data["error_model_ci"], "learner", 0)
+    line(figure, x, data["error_model"], data["error_model_ci"], "learner", 0)
     if "error_untrained" in data:
-        _line(figure, x, data["error_untrained"], None, "untrained", 6)
+        line(figure, x, data["error_untrained"], None, "untrained", 6)
     for number, name in enumerate(names, start=1):
-        _line(figure, x, data["error"].sel(predictor=name), None, name, number + (number > 5))
+        line(figure, x, data["error"].sel(predictor=name), None, name, number + (number > 5))
     top = float(np.nanmax(data["error_model"].values)) * 1.35
     figure.update_yaxes(title=_UNITS[kind][0], range=[0, top])
     figure.update_xaxes(title=_PREFIX)
-    about = "Band: interval over seeds and prompts. Values above the axis are cut."
+    about = "Band: interval over prompts. Values above the axis are cut."
     return finish(figure, title="In-context curve", about=about, theme=theme, legend_rows=3)
 
 
@@ -119,7 +119,7 @@ def layer_lens(result: Any, *, theme: Theme = "light") -> go.Figure:
     names = [str(n) for n in data["predictor"].values[np.argsort(last.values)][:7]]
     for number, name in enumerate(names):
         one = data["lens"].sel(predictor=name)
-        _line(figure, data["layer"].values.tolist(), one, data["lens_ci"].sel(predictor=name), name, number)
+        line(figure, data["layer"].values.tolist(), one, data["lens_ci"].sel(predictor=name), name, number)
     figure.update_yaxes(title=_UNITS[str(data.attrs["family_kind"])][1], type="log")
     figure.update_xaxes(title="layer", dtick=1)
     about = "Distance of what the model's own final norm and readout make of the state after a layer. " + _SPAN
@@ -141,9 +141,9 @@ def probes(result: Any, *, theme: Theme = "light") -> go.Figure:
         at = data.sel(place=place)
         for number, target in enumerate(map(str, data["target"].values)):
             one = at.sel(target=target, variant="trained")
-            _line(figure, layers, one["r2"], one["r2_ci"], target, number, row=row, col=1)
+            line(figure, layers, one["r2"], one["r2_ci"], target, number, row=row, col=1)
         one = at.sel(target="ridge weights", variant="untrained")
-        _line(figure, layers, one["r2"], None, "ridge weights, untrained model", 6, row=row, col=1)
+        line(figure, layers, one["r2"], None, "ridge weights, untrained model", 6, row=row, col=1)
         figure.update_yaxes(title="R²", range=[-0.35, 1.02], row=row, col=1)
     figure.update_xaxes(title="layer (0: embedding)", dtick=1, row=len(places), col=1)
     seen: set[str] = set()
@@ -152,7 +152,7 @@ def probes(result: Any, *, theme: Theme = "light") -> go.Figure:
         if trace.showlegend is not False:
             trace.showlegend = trace.name not in seen
             seen.add(trace.name)
-    about = "Held-out R² of ridge probes; bands: bootstrap over held-out prompts. Values below the axis are cut."
+    about = "Held-out R² of ridge probes; bands: intervals over held-out prompts. Values below the axis are cut."
     return finish(figure, title="What can be read off states", about=about, theme=theme, legend_rows=3)
 
 
@@ -168,44 +168,15 @@ def implied_weights(result: Any, *, theme: Theme = "light") -> go.Figure:
     x = data["prefix"].values.tolist()
     for number, variant in enumerate(map(str, data["variant"].values)):
         name = f"{variant} model"
-        _line(figure, x, data["linearity"].sel(variant=variant), data["linearity_ci"].sel(variant=variant), name,
+        line(figure, x, data["linearity"].sel(variant=variant), data["linearity_ci"].sel(variant=variant), name,
               6 * number, row=1, col=1)  # fmt: skip
     for number, name in enumerate(map(str, data["reference"].values), start=1):
         one = data.sel(reference=name)
-        _line(figure, x, one["cosine"], one["cosine_ci"], name, number + (number > 5), row=2, col=1)
+        line(figure, x, one["cosine"], one["cosine_ci"], name, number + (number > 5), row=2, col=1)
     figure.update_yaxes(title="R²", range=[-0.02, 1.04], row=1, col=1)
     figure.update_yaxes(title="cosine", row=2, col=1)
     figure.update_xaxes(title=_PREFIX, row=2, col=1)
     return finish(figure, title="Implicit weights", about=_SPAN, theme=theme, legend_rows=4)
-
-
-def function_against_mechanism(result: Any, *, theme: Theme = "light") -> go.Figure:
-    """Every update in two coordinates: does it answer like ICL, and do its states move like ICL's?
-
-    Args:
-        result: a `FunctionUpdates`.
-        theme: "light" or "dark".
-    """
-    data = result.data
-    figure = panels(["Function: cosine of implied weights with ICL's, by rate", "States: SimAOU by layer, at the best rate"],
-                    shared_x=False, heights=[200.0, 240.0], spacing=84)  # fmt: skip
-    rates = [f"{rate:g}" for rate in data["rate"].values]
-    for number, update in enumerate(map(str, data["update"].values)):
-        one = data.sel(update=update)
-        _line(figure, rates, one["cos_icl"], one["cos_icl_ci"], update, number, row=1, col=1)
-        for place, comparison in enumerate(map(str, data["comparison"].values)):
-            at = one.sel(comparison=comparison)
-            name = update if comparison == "update" else f"{update}: {comparison.replace('_', ' ')}"
-            band = at["sim_aou_ci"] if comparison in ("update", "matched_update") else None
-            _line(figure, data["layer"].values.tolist(), at["sim_aou"], band, name, number + 7 * place, row=2, col=1,
-                  showlegend=comparison != "update")  # fmt: skip
-    figure.update_yaxes(title="cosine", row=1, col=1)
-    figure.update_yaxes(title="SimAOU", row=2, col=1)
-    figure.update_xaxes(title="learning rate", type="category", row=1, col=1)
-    figure.update_xaxes(title="layer", dtick=1, row=2, col=1)
-    return finish(
-        figure, title="Function against mechanism", about="Bands: intervals over tasks.", theme=theme, legend_rows=5
-    )
 
 
 def curves(
@@ -229,7 +200,7 @@ def curves(
     figure = panels([""], heights=[280.0])
     for number, name in enumerate(map(str, data[along].values)):
         at = {along: name}
-        _line(figure, data["prefix"].values.tolist(), data.sel(at), ci.sel(at), name, number)
+        line(figure, data["prefix"].values.tolist(), data.sel(at), ci.sel(at), name, number)
     figure.update_yaxes(title=unit)
     figure.update_xaxes(title=_PREFIX)
     return finish(figure, title=title, about=about, theme=theme, legend_rows=3)
@@ -258,7 +229,7 @@ def task_diversity(result: Any, *, theme: Theme = "light") -> go.Figure:
                 error_y={"array": high - value, "arrayminus": value - low}, row=row, col=1,
             )  # fmt: skip
         figure.update_yaxes(title="squared difference / d", rangemode="tozero", row=row, col=1)
-    return finish(figure, title="Memory or regression?", about="Bars: intervals over seeds and prompts.", theme=theme)
+    return finish(figure, title="Memory or regression?", about="Bars: intervals over prompts.", theme=theme)
 
 
 def ngram_heads(result: Any, *, theme: Theme = "light") -> go.Figure:

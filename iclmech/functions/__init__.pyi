@@ -24,6 +24,7 @@ from ._optimal_rates import (
     optimal_step as optimal_step,
     shifted_risk as shifted_risk,
 )
+from ._pasting import Pasting as Pasting, pasting as pasting
 from ._predictors_compared import PredictorComparison as PredictorComparison, compare_predictors as compare_predictors
 from ._priors import Mixture as Mixture, SparseRegression as SparseRegression, TaskPool as TaskPool
 from ._prompts import FunctionPrompts as FunctionPrompts

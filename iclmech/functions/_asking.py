@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclmech._base import provenance
-from iclmech.analysis.statistics import clustered_bootstrap
+from iclmech._base import Claim, Result, provenance
+from iclmech.analysis.statistics import two_way_interval
+from iclmech.experiments._estimates import Lead, add_estimate, judge_leads
 from iclmech.experiments._experiment import Given
-from iclmech.experiments._labelled import add_interval
 from iclmech.experiments._request import seeds_asked
 from iclmech.models import ICLModel, list_models, load_model
 
@@ -21,6 +21,10 @@ from ._prompts import FunctionPrompts
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+AWAY = 7919
+"""Added to seeds of prompts on which settings are chosen, which are never those that are reported."""
 
 
 def asked(request: type[FunctionRequest], model: Any, family: Any, **values: Any) -> tuple[Any, dict[str, Any]]:
@@ -45,16 +49,35 @@ def other_seed(model: str, second: str) -> ICLModel | None:
     return load_model(name) if name and (second != "auto" or name in list_models()) else None
 
 
-def interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
-    """(mean, low, high) of values [seed or task, prompt]; draws of prompts belong to their seed."""
-    found = clustered_bootstrap(values, level=level, crossed=False)
-    return float(found.mean), float(found.low), float(found.high)
-
-
 def put(data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float) -> None:
-    """Add a mean over seeds and prompts, with its interval, of one tensor [prompt, *dims] for every seed."""
-    array = np.stack([np.asarray(value, dtype=float) for value in values])
-    add_interval(data, name, dims, array, n_boot=1000, level=level, crossed=False)
+    """Add a mean over the prompts (or tasks) of all seeds, with its interval: `name` and `name_ci`.
+
+    Every prompt has a function of its own, so prompts are the unit: Student's t over them. What no prompt has below zero
+    has no interval below zero.
+
+    Args:
+        values: of every seed [prompt, *dims]; NaN is left out.
+    """
+    rows = _rows(values)
+    found = two_way_interval(rows, level, "nested", limits=(0.0, np.inf) if np.nanmin(rows, initial=0.0) >= 0 else None)
+    data.coords["bound"] = ["low", "high"]
+    data[name] = (dims, found.mean)
+    data[f"{name}_ci"] = ((*dims, "bound"), np.stack([found.low, found.high], axis=-1))
+
+
+def put_lead(data: xr.Dataset, name: str, dims: tuple[str, ...], values: Sequence[Any], level: float) -> None:
+    """Add a paired difference that claims rest on, as `put` does, with `name_p` and `name_claims` for `judged_over_prompts`."""
+    add_estimate(data, name, dims, _rows(values), level, kind="nested")
+
+
+def judged_over_prompts(result: Result, leads: Sequence[Lead], unit: str = "prompts") -> list[Claim]:
+    """The claims of a result, one family: Holm's correction for their number."""
+    level = float(result.provenance.get("level", 0.95))
+    return judge_leads(result.data, leads, level, f"paired difference, Student's t over {unit}")
+
+
+def _rows(values: Sequence[Any]) -> np.ndarray:
+    return np.concatenate([np.asarray(value, dtype=float) for value in values])[:, None]
 
 
 def origin(request: FunctionRequest, model: ICLModel, family: Family, **more: Any) -> dict[str, Any]:

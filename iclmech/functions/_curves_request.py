@@ -1,4 +1,4 @@
-"""What `out_of_distribution`, `regret`, `task_diversity` and `ngram_heads` can be asked, as plain values, and the experiments."""
+"""What `out_of_distribution`, `regret`, `task_diversity`, `ngram_heads` and `pasting` can be asked, as plain values, and the experiments."""
 
 from __future__ import annotations
 
@@ -57,6 +57,22 @@ class NgramRequest(FunctionRequest):
     """How many symbols must be the same, separated by commas."""
 
 
+@dataclass(frozen=True)
+class PastingRequest(FunctionRequest):
+    """Upper layers of a learner, frozen, behind a read-in that is trained for another family."""
+
+    model: str = "fn-representation"
+    """The learner whose layers are taken."""
+    family: str = "LinearRegression(d=5, noise=0.5)"
+    """What they are asked, through the new read-in."""
+    layers: int = 2
+    """How many of them."""
+    steps: int = 400
+    """Steps that the read-in is trained for, with 64 prompts each."""
+    seeds: int | tuple[int, ...] = 3
+    """Read-ins: how many, or which, separated by commas."""
+
+
 OUT_OF_DISTRIBUTION = Experiment(
     name="out-of-distribution",
     request=ShiftRequest,
@@ -92,4 +108,13 @@ NGRAM_HEADS = Experiment(
     needs=("model", "family"),
     result="iclmech.functions._ngram_heads:NgramHeads",
     figures="iclmech.figures._by_kind:ngram_figures",
+)
+PASTING = Experiment(
+    name="pasting",
+    request=PastingRequest,
+    protocol="iclmech.functions._pasting:run_pasting",
+    title="Upper layers of one learner on a fresh read-in: do they do regression by themselves?",
+    needs=("model", "family"),
+    result="iclmech.functions._pasting:Pasting",
+    figures="iclmech.figures._by_kind:pasting_figures",
 )

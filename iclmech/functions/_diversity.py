@@ -9,11 +9,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from iclmech._base import Claim, Result, by_interval, provenance, track
+from iclmech._base import Claim, Result, provenance, track
+from iclmech.experiments._estimates import Lead
 from iclmech.models import load_model
 
 from ._answers import predict
-from ._asking import asked, put
+from ._asking import asked, judged_over_prompts, put, put_lead
 from ._curves_request import TASK_DIVERSITY, DiversityRequest
 from ._distance import distance
 from ._errors import FunctionError
@@ -32,15 +33,11 @@ class TaskDiversity(Result):
 
     def judged(self) -> list[Claim]:
         """Does each learner remember its pool?"""
-        found = []
-        for number, name in enumerate(map(str, self.data["learner"].values)):
-            value = float(self.data["remembers"][number])
-            low, high = (float(v) for v in self.data["remembers_ci"][number].values)
-            pool = int(self.data["pool"][number])
-            claim = f"{name} ({pool} tasks) answers its own tasks like the posterior over them"
-            rule = "distance to ridge less distance to dMMSE is above zero"
-            found.append(Claim(claim, value, low, high, "ridge", rule, by_interval(low, high)))
-        return found
+        leads = []
+        for name, pool in zip(map(str, self.data["learner"].values), self.data["pool"].values, strict=True):
+            text = f"{name} ({int(pool)} tasks) answers its own tasks like the posterior over them"
+            leads.append(Lead(text, "remembers", {"learner": name}, "ridge, in distance"))
+        return judged_over_prompts(self, leads)
 
 
 def task_diversity(
@@ -94,10 +91,10 @@ def run_diversity(request: DiversityRequest, *, progress: bool, family: Any) -> 
         found = torch.stack(rows, 1)  # [prompt, learner, tasks, predictor]
         kept["distance"].append(found.numpy())
         kept["remembers"].append((found[:, :, 0, 1] - found[:, :, 0, 0]).numpy())
-    coords = {"learner": names, "tasks": list(TASKS), "predictor": ["dmmse", "ridge"], "bound": ["low", "high"]}
+    coords = {"learner": names, "tasks": list(TASKS), "predictor": ["dmmse", "ridge"]}
     data = xr.Dataset({"pool": ("learner", list(request.pools))}, coords=coords)
     put(data, "distance", ("learner", "tasks", "predictor"), kept["distance"], request.level)
-    put(data, "remembers", ("learner",), kept["remembers"], request.level)
+    put_lead(data, "remembers", ("learner",), kept["remembers"], request.level)
     about = provenance(models=[{"name": m.name, "hash": m.hash()} for m in models], family=family.about,
-                       seeds=list(request.seed_list), pools=list(request.pools))  # fmt: skip
+                       seeds=list(request.seed_list), pools=list(request.pools), level=request.level)  # fmt: skip
     return TaskDiversity(data, provenance=about)

@@ -14,13 +14,14 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from iclmech._base import Claim, Result, by_interval, track
+from iclmech._base import Claim, Result, track
 from iclmech.captures import capture
+from iclmech.experiments._estimates import Lead
 from iclmech.interventions import replace_pattern
 from iclmech.models import ICLModel
 
 from ._answers import predict
-from ._asking import asked, drawn, origin, put
+from ._asking import AWAY, asked, drawn, judged_over_prompts, origin, put, put_lead
 from ._curves_request import NGRAM_HEADS, NgramRequest
 from ._errors import FunctionError
 from ._family import Family
@@ -45,37 +46,23 @@ def followers(tokens: Tensor, n: int) -> Bool[Tensor, "prompt position key"]:
 
 class NgramHeads(Result):
     """`data`: `mass` (order, layer, head), attention on A^(n) in rows that have a match, and `above` uniform attention's;
-    `loss` (order, layer, head, in_place), nats per symbol in the later half with the head's pattern left, ideal, or uniform."""
+    `loss` (order, layer, head, in_place), nats per symbol in the later half with the head's pattern left, ideal, or uniform;
+    `cost` of the ideal pattern, `kept`, what it loses less than the uniform one, and `elsewhere` (order), its mean cost in
+    all other heads less that in the chosen one. `chosen`: the head with the most mass above uniform, on other prompts."""
 
     kind = "ngram-heads"
 
     def judged(self) -> list[Claim]:
-        """The best head of the lowest order, and whether the ideal pattern keeps what it does."""
-        at = self.data.isel(order=0)
-        best = {axis: int(n) for axis, n in at["above"].argmax(("layer", "head")).items()}
-        one = at.isel(best)
-        name = f"head {best['layer']}.{best['head']}"
-        low, high = (float(v) for v in one["above_ci"].values)
-        claims = [Claim(f"{name} attends to what followed the same symbol", float(one["above"]), low, high,
-                        "uniform attention", "mass above uniform's is above zero", by_interval(low, high))]  # fmt: skip
-        low, high = (float(v) for v in one["kept_ci"].values)
-        claims.append(Claim(f"the ideal pattern keeps more of {name} than a uniform one", float(one["kept"]), low, high,
-                            "the uniform pattern", "its loss is lower", by_interval(low, high)))  # fmt: skip
-        low, high = (float(v) for v in one["cost_ci"].values)
-        rule = "the interval of its cost in nats reaches zero"
-        verdict = "holds" if low <= 0 else "does not hold"
-        claims.append(
-            Claim(
-                f"the ideal pattern keeps all of {name}",
-                float(one["cost"]),
-                low,
-                high,
-                "the head itself",
-                rule,
-                verdict,
-            )
-        )
-        return claims
+        """The chosen head of the lowest order, and what the ideal pattern keeps of it."""
+        layer, head = (int(n) for n in self.data["chosen"].values)
+        order = {"order": int(self.data["order"][0])}
+        at, name = {**order, "layer": layer, "head": head}, f"head {layer}.{head}"
+        return judged_over_prompts(self, [
+            Lead(f"{name} attends to what followed the same symbol", "above", at, "uniform attention, in mass"),
+            Lead(f"the ideal pattern keeps more of {name} than a uniform one", "kept", at, "the uniform pattern, in loss"),
+            Lead(f"the ideal pattern costs less in {name} than in another head", "elsewhere", order, "the mean of all other heads"),
+            Lead(f"{name} does more than the ideal pattern", "cost", at, "the head itself, in loss"),
+        ])  # fmt: skip
 
 
 def ngram_heads(
@@ -121,34 +108,52 @@ def run_heads(request: NgramRequest, *, progress: bool, model: ICLModel, family:
     if family.kind != "symbols":
         raise FunctionError(f"got {family.name}, whose inputs are points; expected a family of symbols: Automata().")
     kept: dict[str, list[np.ndarray]] = {}
+    chosen = _best_head(model, drawn(family, request, AWAY)[0], request.orders[0])
     for prompts in track(drawn(family, request), "prompts", enabled=progress):
-        pattern = capture(model, prompts, "icl", ("attn_pattern",))["attn_pattern"][..., 1:]  # without BOS
+        pattern = _patterns(model, prompts)
         rows = [_of_order(model, prompts, pattern, n) for n in request.orders]
+        for row in rows:
+            mine = row["cost"][:, chosen[0], chosen[1]]
+            row["elsewhere"] = (row["cost"].flatten(1).sum(1) - mine) / (row["cost"][0].numel() - 1) - mine
         for name in rows[0]:
             kept.setdefault(name, []).append(torch.stack([row[name] for row in rows], 1).double().numpy())
     shape = model.shape
     coords = {
         "order": list(request.orders), "layer": np.arange(shape.n_layers), "head": np.arange(shape.n_heads),
-        "in_place": list(IN_PLACE), "bound": ["low", "high"],
+        "in_place": list(IN_PLACE), "place": ["layer", "head"],
     }  # fmt: skip
-    data = xr.Dataset(coords=coords)
+    data = xr.Dataset({"chosen": ("place", list(chosen))}, coords=coords)
     for name, values in kept.items():
-        put(data, name, ("order", "layer", "head", *(("in_place",) if name == "loss" else ())), values, request.level)
+        dims = ("order", "layer", "head", "in_place")[: values[0].ndim - 1]
+        (put if name in ("mass", "loss") else put_lead)(data, name, dims, values, request.level)
     return NgramHeads(data, provenance=origin(request, model, family))
 
 
-def _of_order(model: ICLModel, prompts: FunctionPrompts, pattern: Tensor, n: int) -> dict[str, Tensor]:
-    """Numbers of one order, first axis the prompts."""
+def _patterns(model: ICLModel, prompts: FunctionPrompts) -> Float[Tensor, "prompt layer head query key"]:
+    """Every head's attention, BOS left out."""
+    return capture(model, prompts, "icl", ("attn_pattern",))["attn_pattern"][..., 1:]
+
+
+def _best_head(model: ICLModel, prompts: FunctionPrompts, n: int) -> tuple[int, int]:
+    """The head with the most mass on A^(n) above uniform attention's."""
+    above = _mass(prompts, _patterns(model, prompts), n)["above"].mean(0)
+    return divmod(int(above.argmax()), above.shape[1])
+
+
+def _mass(prompts: FunctionPrompts, pattern: Tensor, n: int) -> dict[str, Float[Tensor, "prompt layer head"]]:
+    """Attention on A^(n), and above uniform attention's, in rows that have a match."""
     match = followers(prompts.tokens, n)
     has = match.any(-1)
     size = torch.arange(1, match.shape[1] + 1) + 1.0  # keys of uniform attention, BOS among them
     mass = torch.einsum("plhik,pik->plhi", pattern.double(), match.double())
     above = mass - (match.sum(-1) / size)[:, None, None]
     counted = has.sum(-1).clamp(min=1)[:, None, None]
-    found = {
-        "mass": (mass * has[:, None, None]).sum(-1) / counted,
-        "above": (above * has[:, None, None]).sum(-1) / counted,
-    }
+    return {name: (v * has[:, None, None]).sum(-1) / counted for name, v in (("mass", mass), ("above", above))}
+
+
+def _of_order(model: ICLModel, prompts: FunctionPrompts, pattern: Tensor, n: int) -> dict[str, Tensor]:
+    """Numbers of one order, first axis the prompts."""
+    match, found = followers(prompts.tokens, n), _mass(prompts, pattern, n)
     base = _loss(model, prompts, None, 0, 0)
     losses = torch.empty(len(prompts), model.shape.n_layers, model.shape.n_heads, len(IN_PLACE))
     losses[..., 0] = base[:, None, None]

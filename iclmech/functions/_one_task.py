@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -72,10 +73,24 @@ class OneTask:
             for point, value in zip(x, y, strict=True)
         ]
 
-    def states(self, model: ICLModel, setting: str, site: str = "attn_out") -> tuple[dict[str, Tensor], Tensor]:
+    def reordered(self, order: Tensor) -> OneTask:
+        """The same pairs in another order, and the same points behind them: for the posterior the same task."""
+        rows = self.rows
+        places = torch.cat([order, torch.tensor([rows.n_examples - 1])])
+        return replace(self, rows=replace(rows, x=rows.x[:, places], y=rows.y[:, places]))
+
+    def behind(self, other: OneTask) -> OneTask:
+        """The same points behind the pairs of another function, `other`'s; the truth stays that of this one."""
+        rows, theirs = self.rows, other.rows
+        x, y = (torch.cat([b[:, :-1], a[:, -1:]], 1) for a, b in ((rows.x, theirs.x), (rows.y, theirs.y)))
+        return replace(self, rows=replace(rows, x=x, y=y))
+
+    def states(
+        self, model: ICLModel, setting: str, sites: Sequence[str] = ("attn_out",)
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """({site: [point, layer, d_model]}, answers [point]): behind the pairs, or ("zs") behind BOS alone."""
-        acts: Activations = capture(model, self.rows, setting, (site, "logits"), "last")  # type: ignore[arg-type]
-        return {site: acts[site]}, answers_of(acts["logits"], self.rows)
+        acts: Activations = capture(model, self.rows, setting, (*sites, "logits"), "last")  # type: ignore[arg-type]
+        return {site: acts[site] for site in sites}, answers_of(acts["logits"], self.rows)
 
     def error(self, answers: Tensor) -> float:
         """Mean squared error / d, against the function without noise."""

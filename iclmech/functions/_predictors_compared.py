@@ -15,11 +15,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from iclmech._base import Claim, Result, by_interval, track
+from iclmech._base import Claim, Result, track
+from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import layer_lens, predict
-from ._asking import asked, drawn, interval, origin, other_seed, put
+from ._asking import AWAY, asked, drawn, judged_over_prompts, origin, other_seed, put, put_lead
 from ._distance import UNITS, distance, error
 from ._errors import FunctionError
 from ._family import Family
@@ -30,7 +31,6 @@ from .predictors import PREDICTORS, applies, predict as predicted
 if TYPE_CHECKING:
     import pandas as pd
 
-_AWAY = 7919
 MATCHED: dict[str, tuple[tuple[str, dict[str, float]], ...]] = {
     "ridge": tuple((f"ridge-{lam}", {}) for lam in (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0)),
     "gd": tuple((f"gd-{k}", {"eta": eta}) for k in (1, 4, 16, 64, 128, 256) for eta in (0.02, 0.05)),
@@ -45,7 +45,7 @@ class PredictorComparison(Result):
     """How near a learner is to each predictor.
 
     Attributes:
-        data: an `xarray.Dataset`; `m_ci` (..., bound) is the interval of `m`, over seeds and prompts.
+        data: an `xarray.Dataset`; `m_ci` (..., bound) is the interval of `m` over prompts.
             *(predictor, prefix)*: `error` of the predictor, `spd`, its distance from the learner.
             *(prefix)*: `error_model`, `error_untrained`, `spd_ceiling` (from a second seed of the learner),
             `spd_untrained`. Units by kind of family: squared / d; share of wrong answers and |Δp|; total variation.
@@ -74,15 +74,10 @@ class PredictorComparison(Result):
 
     def judged(self) -> list[Claim]:
         """That it learns, whether it is Bayes, whether it is gradient descent."""
-        d = self.data
-        found = []
-        for name, claim, control, rule in _CLAIMS:
-            if f"{name}_contrast" not in d:
-                continue
-            value = float(d[f"{name}_contrast"])
-            low, high = (float(v) for v in d[f"{name}_contrast_ci"].values)
-            found.append(Claim(claim, value, low, high, control, rule, by_interval(low, high)))
-        return found
+        held = [row for row in _CLAIMS if f"{row[0]}_contrast" in self.data]
+        return judged_over_prompts(
+            self, [Lead(claim, f"{name}_contrast", {}, control) for name, claim, control in held]
+        )
 
     @property
     def nearest(self) -> str:
@@ -100,13 +95,12 @@ class PredictorComparison(Result):
 
 
 _CLAIMS = (
-    ("learns", "learns in context", "the learner without examples", "the error with all examples is below that with none"),
-    ("untrained", "training made it so", "the untrained model", "Bayes is nearer to the learner than to the untrained model"),
-    ("bayes", "is nearer to Bayes than to nearest neighbours", "k nearest neighbours", "the paired difference is above zero"),
-    ("seed", "is as near to Bayes as to another seed of itself", "a second seed", "the ceiling less the distance to Bayes is above zero"),
-    ("gd", "is nearer to gradient descent than to any ridge", "ridge with the λ nearest to the learner",
-     "distance to matched ridge less that to matched GD is above zero"),
-)  # fmt: skip
+    ("learns", "learns in context", "itself without examples, in error"),
+    ("untrained", "training made it so", "the untrained model, in distance to Bayes"),
+    ("bayes", "is nearer to Bayes than to nearest neighbours", "k nearest neighbours"),
+    ("seed", "is nearer to Bayes than to another seed of itself", "a second seed"),
+    ("gd", "is nearer to gradient descent than to any ridge", "ridge with the λ nearest to the learner"),
+)
 
 
 def compare_predictors(
@@ -158,7 +152,7 @@ def run_predictors(
         raise FunctionError(f"got the predictor {unknown[0]!r}; known are {', '.join(PREDICTORS)}, and ridge:matched.")
     second = other_seed(request.model, request.second)
     fresh = model.untrained(0) if request.untrained else None
-    first = family.prompts(request.n_prompts, request.n_examples, request.seed_list[0] + _AWAY)
+    first = family.prompts(request.n_prompts, request.n_examples, request.seed_list[0] + AWAY)
     settings = {name: _matched(name, first, predict(model, first)) for name in names}
     per_seed: list[dict[str, Any]] = []
     for prompts in track(drawn(family, request), "prompts", enabled=progress):
@@ -243,13 +237,12 @@ def _of_prompts(prompts: FunctionPrompts, answers: dict[str, Tensor], models: di
 def _dataset(
     per_seed: list[dict[str, Any]], names: Sequence[str], family: Family, request: PredictorsRequest
 ) -> xr.Dataset:
-    coords = {"predictor": list(names), "prefix": np.arange(request.n_examples), "bound": ["low", "high"]}
+    coords = {"predictor": list(names), "prefix": np.arange(request.n_examples)}
     data = xr.Dataset(coords=coords, attrs={"family_kind": family.kind})
     for name in per_seed[0]:
         values = np.stack([found[name].double().numpy() for found in per_seed])
         if name.endswith("_contrast"):
-            mean, low, high = interval(values, request.level)
-            data[name], data[f"{name}_ci"] = ((), mean), (("bound",), [low, high])
+            put_lead(data, name, (), list(values), request.level)
             continue
         named = {"spd_mean": ("predictor",), "lens": ("predictor", "layer")}
         dims = named[name] if name in named else {3: ("prefix",), 4: ("predictor", "prefix")}[values.ndim]

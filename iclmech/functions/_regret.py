@@ -11,11 +11,12 @@ import xarray as xr
 from jaxtyping import Float64
 from torch import Tensor
 
-from iclmech._base import Claim, Result, by_interval, track
+from iclmech._base import Claim, Result, Verdict, track
+from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import predict
-from ._asking import asked, drawn, origin, other_seed, put
+from ._asking import asked, drawn, judged_over_prompts, origin, other_seed, put, put_lead
 from ._curves_request import REGRET, RegretRequest
 from ._errors import FunctionError
 from ._family import Family
@@ -30,35 +31,14 @@ class Regret(Result):
     kind = "regret"
 
     def judged(self) -> list[Claim]:
-        """Against Bayes; and Bayes against its bound, where there is one."""
-        d = self.data
-        low, high = (float(v) for v in d["above_bayes_ci"].values)
-        rule = "the learner's regret less Bayes' (with the same σ) is above zero"
-        found = [
-            Claim(
-                "loses more than Bayes",
-                float(d["above_bayes"]),
-                low,
-                high,
-                "the posterior mean",
-                rule,
-                by_interval(low, high),
-            )
-        ]
+        """Against Bayes; and Bayes against its bound, where there is one, which is no matter of chance."""
+        d, nothing = self.data, float("nan")
+        found = judged_over_prompts(self, [Lead("loses more than Bayes", "above_bayes", {}, "the posterior mean")])
         if np.isfinite(float(d["log_pool"])):
-            worst = float(d["worst"])
-            verdict = "holds" if worst <= float(d["log_pool"]) + 1e-9 else "does not hold"
-            found.append(
-                Claim(
-                    "the posterior's regret is at most log M",
-                    worst,
-                    np.nan,
-                    np.nan,
-                    "log M",
-                    f"≤ {float(d['log_pool']):.3f}",
-                    verdict,
-                )
-            )
+            worst, most = float(d["worst"]), float(d["log_pool"])
+            verdict: Verdict = "holds" if worst <= most + 1e-9 else "does not hold"
+            text = "the posterior's regret is at most log M"
+            found.append(Claim(text, worst, nothing, nothing, "log M", f"≤ {most:.3f}", verdict))
         return found
 
 
@@ -128,10 +108,10 @@ def run_regret(request: RegretRequest, *, progress: bool, model: ICLModel, famil
         }
         for name, value in found.items():
             kept.setdefault(name, []).append(value.numpy())
-    coords = {"who": list(rows), "prefix": np.arange(request.n_examples), "bound": ["low", "high"]}
+    coords = {"who": list(rows), "prefix": np.arange(request.n_examples)}
     data = xr.Dataset(coords=coords)
     put(data, "regret", ("who", "prefix"), kept["regret"], request.level)
-    put(data, "above_bayes", (), kept["above_bayes"], request.level)
+    put_lead(data, "above_bayes", (), kept["above_bayes"], request.level)
     data["worst"], data["log_pool"] = ((), worst), ((), math.log(pool) if pool else math.nan)
     return Regret(data, provenance=origin(request, model, family))
 

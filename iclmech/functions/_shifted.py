@@ -8,11 +8,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from iclmech._base import Claim, Result, by_interval, track
+from iclmech._base import Claim, Result, track
+from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import predict
-from ._asking import asked, drawn, origin, put
+from ._asking import asked, drawn, judged_over_prompts, origin, put, put_lead
 from ._curves_request import OUT_OF_DISTRIBUTION, ShiftRequest
 from ._distance import distance, error
 from ._errors import FunctionError
@@ -30,23 +31,9 @@ class Shifted(Result):
 
     def judged(self) -> list[Claim]:
         """Farther from Bayes than where it was trained."""
-        found = []
-        for change in map(str, self.data["change"].values[1:]):
-            value = float(self.data["farther"].sel(change=change))
-            low, high = (float(v) for v in self.data["farther_ci"].sel(change=change).values)
-            rule = "the paired difference of distances to Bayes is above zero"
-            found.append(
-                Claim(
-                    f"leaves Bayes under {change}",
-                    value,
-                    low,
-                    high,
-                    "prompts as trained on",
-                    rule,
-                    by_interval(low, high),
-                )
-            )
-        return found
+        changes = map(str, self.data["change"].values[1:])
+        leads = [Lead(f"leaves Bayes under {c}", "farther", {"change": c}, "prompts as trained on") for c in changes]
+        return judged_over_prompts(self, leads)
 
 
 def changed(prompts: FunctionPrompts, change: str, seed: int) -> FunctionPrompts:
@@ -122,8 +109,9 @@ def run_shifts(request: ShiftRequest, *, progress: bool, model: ICLModel, family
         found |= {"excess": far.nanmean(-1), "farther": both.nanmean(-1)}
         for name, value in found.items():
             kept.setdefault(name, []).append(value.double().numpy())
-    coords = {"change": list(request.changes), "prefix": np.arange(request.n_examples), "bound": ["low", "high"]}
+    coords = {"change": list(request.changes), "prefix": np.arange(request.n_examples)}
     data = xr.Dataset(coords=coords, attrs={"family_kind": family.kind})
     for name, values in kept.items():
-        put(data, name, ("change", *(("prefix",) if values[0].ndim == 3 else ())), values, request.level)
+        add = put_lead if name == "farther" else put
+        add(data, name, ("change", *(("prefix",) if values[0].ndim == 3 else ())), values, request.level)
     return Shifted(data, provenance=origin(request, model, family))

@@ -3,7 +3,7 @@
 function:  test error on fresh points
 weights:   cosine of the weights that the answers imply, with those of ICL and of the exact posterior
 states:    SimAOU by layer, against a random weight change that moves the states as far, an update on shuffled values,
-           and the untrained model
+           the untrained model, and ICL itself with its pairs in another order
 """
 
 from __future__ import annotations
@@ -12,24 +12,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor
 
-from iclmech._base import REGISTRIES, UpdateError, rng, track
-from iclmech.analysis import metrics
-from iclmech.experiments.comparison._matched_scales import noise_like, scaled, scales_by_capture
+from iclmech._base import track
 from iclmech.models import ICLModel
 from iclmech.updates import WeightUpdate
 
-from ._asking import asked, interval, origin
+from ._asking import asked, origin, put, put_lead
 from ._family import Family
 from ._one_task import OneTask, implied_weights
 from ._updates_request import COMPARE_UPDATES, FunctionUpdatesRequest
-from ._updates_result import COMPARISONS, FunctionUpdates
-
-_SITE = "attn_out"
+from ._updates_result import COMPARISONS, SITES, FunctionUpdates
+from ._updates_states import States, controls, cosine_of_weights, learned, order_of, similarity, under
 
 
 def compare_updates(
@@ -41,8 +36,8 @@ def compare_updates(
     k: int = 10,
     n_points: int = 48,
     parameters: str = "all",
-    rates: Sequence[float] = (0.005, 0.01, 0.02),
-    epochs: int = 120,
+    rates: Sequence[float] = (0.002, 0.005, 0.01, 0.02),
+    epochs: int = 150,
     draws: int = 2,
     level: float = 0.95,
     progress: bool = False,
@@ -85,13 +80,9 @@ def run_updates(request: FunctionUpdatesRequest, *, progress: bool, model: ICLMo
     values = {name: np.stack([one[name] for one in found]) for name in found[0]}
     error = np.where(np.isnan(values["test_error"]).any(0), np.inf, values["test_error"].mean(0))
     chosen = error.argmin(-1)
-    fresh, controls = model.untrained(0), []
-    for number, task in enumerate(track(tasks, "controls", enabled=progress)):
-        rows = []
-        for at, (name, best) in enumerate(zip(request.updates, chosen, strict=True)):
-            rows.append(_controls(request, model, fresh, task, made[number][at][best], (name, request.rates[best])))
-        controls.append({key: np.stack([row[key] for row in rows]) for key in rows[0]})
-    values |= {name: np.stack([one[name] for one in controls]) for name in controls[0]}
+    real = {name: [one[at][chosen[at]] for one in made] for at, name in enumerate(request.updates)}
+    rates = {name: request.rates[best] for name, best in zip(request.updates, chosen, strict=True)}
+    values |= controls(request, model, tasks, real, rates, progress)
     data = _dataset(values, chosen, request, model.shape.n_layers)
     return FunctionUpdates(data, provenance=origin(request, model, family))
 
@@ -100,107 +91,33 @@ def _of_task(
     request: FunctionUpdatesRequest, model: ICLModel, task: OneTask
 ) -> tuple[dict[str, np.ndarray], list[list[WeightUpdate | None]]]:
     """Numbers of one task, by name, [update, rate, ...], and the updates."""
-    zs, zero = task.states(model, "zs", _SITE)
-    icl, answers = task.states(model, "icl", _SITE)
-    w_icl, _ = implied_weights(task.points, answers)
-    w_bayes, _ = implied_weights(task.points, task.bayes)
+    zs, icl = (task.states(model, setting, SITES) for setting in ("zs", "icl"))
+    again = task.reordered(order_of(task, "pairs in another order")).states(model, "icl", SITES)
+    known = (zs[1], icl[1], again[1], task.bayes)
     out: dict[str, Any] = {
-        "reference_error": np.array([task.error(zero), task.error(answers), task.error(task.bayes)]),
-        "icl_cos_bayes": np.array(float(F.cosine_similarity(w_icl, w_bayes, dim=0))),
+        "reference_error": np.array([task.error(one) for one in known]),
+        "reference_cos": np.array([cosine_of_weights(task, one, icl[1]) for one in known]),
     }
-    made = [[_learned(request, model, name, rate, task, None) for rate in request.rates] for name in request.updates]
+    made = [[learned(request, model, name, rate, task) for rate in request.rates] for name in request.updates]
     for update in (update for row in made for update in row):
-        states = _under(model, update, task)
-        row = {"sim_rate": _sim(zs, icl, states), "train_loss": np.array(_last_loss(update))}
-        row |= _function(task, states, w_icl, w_bayes)
-        for name, value in row.items():
+        states = under(model, update, task)
+        row = {"sim_rate": similarity(zs, icl, states), "train_loss": np.array(_last_loss(update))}
+        for name, value in (row | _function(task, states, icl[1])).items():
             out.setdefault(name, []).append(value)
     shape = (len(request.updates), len(request.rates))
     return {n: np.stack(v).reshape(*shape, *v[0].shape) if isinstance(v, list) else v for n, v in out.items()}, made
 
 
-def _controls(
-    request: FunctionUpdatesRequest,
-    model: ICLModel,
-    fresh: ICLModel,
-    task: OneTask,
-    real: WeightUpdate | None,
-    how: tuple[str, float],
-) -> dict[str, np.ndarray]:
-    """SimAOU [comparison, layer] of one update on one task, and the cosine of weights of the update on shuffled values."""
-    zs, icl = (task.states(model, setting, _SITE) for setting in ("zs", "icl"))
-    w_icl, _ = implied_weights(task.points, icl[1])
-    order = torch.randperm(request.n_examples, generator=rng(len(task.clean), f"shuffled values of {task.rows.hash}"))
-    shuffled = _under(model, _learned(request, model, *how, task, order), task)
-    bare = task.states(fresh, "zs", _SITE)[0], task.states(fresh, "icl", _SITE)[0]
-    sims = {
-        "update": _sim(zs[0], icl[0], _under(model, real, task)),
-        "matched_update": _matched(request, model, real, task, zs[0], icl[0]),
-        "shuffled_y": _sim(zs[0], icl[0], shuffled),
-        "untrained": _sim(*bare, _under(fresh, _learned(request, fresh, *how, task, None), task)),
-    }
-    cosine = _function(task, shuffled, w_icl, w_icl)["cos_icl"]
-    return {"sim_aou": np.stack([sims[name] for name in COMPARISONS]), "shuffled_cos_icl": cosine}
-
-
-def _learned(
-    request: FunctionUpdatesRequest, model: ICLModel, name: str, rate: float, task: OneTask, order: Tensor | None
-) -> WeightUpdate | None:
-    """The update, or None where it diverges."""
-    try:
-        return REGISTRIES["update"][name](
-            model,
-            task.samples(model, order),
-            lr=rate,
-            parameters=request.parameters,
-            batch="full",
-            epochs=request.epochs,
-        )
-    except UpdateError as error:
-        if "lower the learning rate" in str(error).lower():
-            return None
-        raise
-
-
-def _under(model: ICLModel, update: WeightUpdate | None, task: OneTask) -> tuple[dict[str, Tensor], Tensor] | None:
-    """States and answers of the points alone, under an update."""
-    if update is None:
-        return None
-    with update.applied(model):
-        return task.states(model, "zs", _SITE)
-
-
-def _sim(zs: Any, icl: Any, row: tuple[dict[str, Tensor], Tensor] | None) -> np.ndarray:
-    """Mean over points of SimAOU, by layer; NaN where there is no update."""
-    if row is None:
-        return np.full(zs[_SITE].shape[1], np.nan)
-    return metrics.sim_aou(zs, icl, row[0], site=_SITE).nanmean(0).double().numpy()
-
-
-def _matched(
-    request: FunctionUpdatesRequest, model: ICLModel, real: WeightUpdate | None, task: OneTask, zs: Any, icl: Any
-) -> np.ndarray:
-    """The same of random changes that move every layer's states as far; NaN in layers where none does."""
-    if real is None or request.draws < 1:
-        return _sim(zs, icl, None)
-    noise = noise_like(real, len(task.clean), request.draws)
-    found = scales_by_capture(model, task.rows, "last", real, noise)
-    sims = []
-    for one, factors, reached in zip(noise, found.scales, found.reached, strict=True):
-        sim = _sim(zs, icl, _under(model, scaled(real, one, factors), task))
-        sims.append(np.where(reached, sim, np.nan))
-    counted = np.isfinite(sims).sum(0)
-    return np.divide(np.nansum(sims, 0), counted, out=np.full(counted.shape, np.nan), where=counted > 0)
-
-
-def _function(task: OneTask, row: Any, w_icl: Tensor, w_bayes: Tensor) -> dict[str, np.ndarray]:
+def _function(task: OneTask, row: States | None, in_context: Tensor) -> dict[str, np.ndarray]:
     """What the updated model answers, as error and as implied weights."""
     names = ("test_error", "cos_icl", "cos_bayes", "linearity")
-    if row is None:
-        return {name: np.array(np.nan) for name in names}
-    weights, linear = implied_weights(task.points, row[1])
-    values = (task.error(row[1]), *(F.cosine_similarity(weights, w, dim=0) for w in (w_icl, w_bayes)), linear)
-    return {name: np.array(float(value)) for name, value in zip(names, values, strict=True)}
+    found: dict[str, np.ndarray] = dict.fromkeys(names, np.array(np.nan))
+    if row is not None:
+        found["test_error"] = np.array(task.error(row[1]))
+        found["linearity"] = np.array(float(implied_weights(task.points, row[1])[1]))
+        for name, other in (("cos_icl", in_context), ("cos_bayes", task.bayes)):
+            found[name] = np.array(cosine_of_weights(task, row[1], other))
+    return found
 
 
 def _last_loss(update: WeightUpdate | None) -> float:
@@ -211,36 +128,44 @@ def _last_loss(update: WeightUpdate | None) -> float:
     return float(last[-1] if isinstance(last, list) else last)
 
 
+_BY_UPDATE, _BY_RATE = ("update",), ("update", "rate")
 _AXES = {
-    "sim_aou": ("update", "comparison", "layer"), "sim_rate": ("update", "rate", "layer"), "icl_cos_bayes": (),
-    "reference_error": ("reference",), "icl_gain": (),
-    **dict.fromkeys(("cos_gain", "sim_gain", "trained_gain", "shuffled_cos_icl"), ("update",)),
+    **dict.fromkeys(("sim_aou", "specific"), ("update", "comparison", "site", "layer")), "sim_rate": ("update", "rate", "site", "layer"),
+    **dict.fromkeys(("sim_aou_mean", "specific_mean"), ("update", "comparison", "site")),
+    "reference_error": ("reference",), "reference_cos": ("reference",), "cos_shuffled": _BY_UPDATE,
 }  # fmt: skip
-_FEWEST = 5  # tasks for an interval
 
 
 def _dataset(
     values: dict[str, np.ndarray], chosen: np.ndarray, request: FunctionUpdatesRequest, n_layers: int
 ) -> xr.Dataset:
     n = np.arange(len(request.updates))
-    counted = np.isfinite(values["sim_aou"]).all(-2, keepdims=True)  # layers in which every comparison is there
-    mean = np.ma.masked_array(values["sim_aou"], ~np.broadcast_to(counted, values["sim_aou"].shape)).mean(-1)
-    mean = mean.filled(np.nan)  # [task, update, comparison]
-    values["icl_gain"] = values["reference_error"][:, 0] - values["reference_error"][:, 1]
-    values["cos_gain"] = values["cos_icl"][:, n, chosen] - values["shuffled_cos_icl"]
-    values["sim_gain"] = mean[..., 0] - mean[..., COMPARISONS.index("matched_update")]
-    values["trained_gain"] = mean[..., 0] - mean[..., COMPARISONS.index("untrained")]
+    zero, in_context = values["reference_error"][:, 0], values["reference_error"][:, 1]
+    leads = {
+        "icl_gain": ((), zero - in_context),
+        "learnt": (_BY_UPDATE, zero[:, None] - values["test_error"][:, n, chosen]),
+        "cos_lead": (_BY_UPDATE, values["cos_icl"][:, n, chosen] - values["cos_shuffled"]),
+        **{f"{name}_lead": (("update", "comparison", "site"), _lead(values[name])) for name in ("sim_aou", "specific")},
+    }
     coords = {
-        "update": list(request.updates), "rate": list(request.rates), "comparison": list(COMPARISONS),
-        "layer": np.arange(n_layers), "reference": ["zs", "icl", "bayes"], "bound": ["low", "high"],
+        "update": list(request.updates), "rate": list(request.rates), "comparison": list(COMPARISONS), "site": list(SITES),
+        "layer": np.arange(n_layers), "reference": ["zs", "icl", "icl_reordered", "bayes"],
     }  # fmt: skip
-    data = xr.Dataset(coords=coords)
+    data = xr.Dataset({"chosen": ("update", chosen)}, coords=coords)
+    values |= {f"{name}_mean": _over_layers(values[name]) for name in ("sim_aou", "specific")}
     for name, array in values.items():
-        dims = _AXES.get(name, ("update", "rate"))
-        triples = np.array([interval(column[:, None], request.level) for column in array.reshape(len(array), -1).T])
-        if len(array) < _FEWEST:
-            triples[:, 1:] = np.nan
-        data[name] = (dims, triples[:, 0].reshape(array.shape[1:]))
-        data[f"{name}_ci"] = ((*dims, "bound"), triples[:, 1:].reshape(*array.shape[1:], 2))
-    data["chosen"] = ("update", chosen)
+        put(data, name, _AXES.get(name, _BY_RATE), [array], request.level)
+    for name, (dims, array) in leads.items():
+        put_lead(data, name, dims, [array], request.level)
     return data
+
+
+def _lead(values: np.ndarray) -> np.ndarray:
+    """The update's less each comparison's, mean over the layers in which both are there: [task, update, comparison, site]."""
+    return _over_layers(values[:, :, :1] - values)
+
+
+def _over_layers(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis where there is a number; NaN where there is none."""
+    counted = np.isfinite(values).sum(-1)
+    return np.divide(np.nansum(values, -1), counted, out=np.full(counted.shape, np.nan), where=counted > 0)

@@ -23,9 +23,9 @@ class FunctionUpdatesRequest(FunctionRequest):
     """Updates, separated by commas."""
     parameters: str = "all"
     """all or attn_kv: what they train."""
-    rates: tuple[float, ...] = (0.005, 0.01, 0.02)
+    rates: tuple[float, ...] = (0.002, 0.005, 0.01, 0.02)
     """Learning rates, separated by commas; each update is judged at the one with the least test error."""
-    epochs: int = 120
+    epochs: int = 150
     """Steps on all pairs together."""
     draws: int = 2
     """Random weight changes that move the states as far, for each update."""

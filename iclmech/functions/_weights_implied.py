@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import xarray as xr
 from jaxtyping import Float64
 from torch import Tensor
 
-from iclmech._base import Claim, Result, by_interval, rng, track
+from iclmech._base import Claim, Result, rng, track
 from iclmech.captures import queries_at_prefixes
+from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
 from ._answers import answers_of
-from ._asking import asked, drawn, origin, put
+from ._asking import asked, drawn, judged_over_prompts, origin, put, put_lead
 from ._errors import FunctionError
 from ._family import Family
 from ._one_task import implied_weights
@@ -70,19 +70,12 @@ class ImplicitWeights(Result):
 
     def judged(self) -> list[Claim]:
         """Linear first, then whose weights."""
-        at = self.data.isel(prefix=-1)
-        r2 = float(at["linearity"].sel(variant="trained"))
-        low, high = (float(v) for v in at["linearity_ci"].sel(variant="trained").values)
-        linear = Claim("answers are a linear function of the point", r2, low, high, "", f"R² above {_LINEAR}",
-                       by_interval(low, high, _LINEAR))  # fmt: skip
-        gain = float(at["gain"])
-        low, high = (float(v) for v in at["gain_ci"].values)
-        rule = "cosine with ridge's weights, less that with another prompt's, is above zero"
-        verdict = by_interval(low, high) if linear.verdict == "holds" else "not applicable"
-        return [
-            linear,
-            Claim("the function is that of ridge regression", gain, low, high, "another prompt's ridge", rule, verdict),
-        ]
+        last = {"prefix": int(self.data["prefix"][-1])}
+        linear, same = judged_over_prompts(self, [
+            Lead(f"answers are a linear function of the point (R² above {_LINEAR})", "linear_lead", last, f"R² of {_LINEAR}"),
+            Lead("the function is that of ridge regression", "gain", last, "another prompt's ridge, in cosine"),
+        ])  # fmt: skip
+        return [linear, same if linear.verdict == "holds" else replace(same, verdict="not applicable")]
 
 
 def implicit_weights(
@@ -137,13 +130,16 @@ def run_weights(request: WeightsRequest, *, progress: bool, model: ICLModel, fam
         row = {
             "linearity": torch.stack([mine.linearity, other.linearity], 1), "cosine": cosine,
             "distance": (mine.weights[:, None] - theirs).square().mean(-1),
+            "linear_lead": mine.linearity - _LINEAR,
             "gain": cosine[:, names.index("ridge")] - cosine[:, names.index("another prompt")],
         }  # fmt: skip
         for name, value in row.items():
             kept.setdefault(name, []).append(value.double().numpy())
-    coords = {"variant": ["trained", "untrained"], "reference": names, "prefix": at, "bound": ["low", "high"]}
+    coords = {"variant": ["trained", "untrained"], "reference": names, "prefix": at}
     data = xr.Dataset(coords=coords)
-    axes = {"linearity": ("variant", "prefix"), "gain": ("prefix",)}
     for name, values in kept.items():
-        put(data, name, axes.get(name, ("reference", "prefix")), [np.asarray(v) for v in values], request.level)
+        if name in ("linear_lead", "gain"):
+            put_lead(data, name, ("prefix",), values, request.level)
+        else:
+            put(data, name, ("variant" if name == "linearity" else "reference", "prefix"), values, request.level)
     return ImplicitWeights(data, provenance=origin(request, model, family))

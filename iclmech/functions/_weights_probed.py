@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,47 +12,43 @@ import xarray as xr
 from jaxtyping import Float64
 from torch import Tensor
 
-from iclmech._base import Claim, Result, by_interval, np_rng
+from iclmech._base import Claim, Result
 from iclmech.captures import capture
+from iclmech.experiments._estimates import Lead
 from iclmech.models import ICLModel
 
-from ._asking import asked, drawn, origin
+from ._asking import asked, drawn, judged_over_prompts, origin, put, put_lead
 from ._errors import FunctionError
 from ._family import Family
+from ._linear import LinearInWeights
 from ._prompts import FunctionPrompts
 from ._weights_request import PROBE, ProbeRequest
 from .predictors import averaging_weights, ridge_weights
 
-TARGETS = ("weights", "ridge weights", "X'y / n", "independent weights")
+TARGETS = ("weights", "ridge weights", "X'y / n", "independent weights", "features")
 PLACES = ("last value", "next point", "all together")
+_IN_WORDS = {
+    "nothing": "the mean",
+    "independent weights": "weights of another prompt, read likewise",
+    "untrained": "the untrained model, read likewise",
+}
 
 
 class WeightProbe(Result):
-    """`data`: `r2` (variant, place, target, layer), held-out R² of ridge probes, mean over the weights; layer 0 is the
-    embedding, layer l + 1 the state after block l. `r2_ci` is a bootstrap over held-out prompts."""
+    """`data`: `r2` (variant, place, target, layer), R² of ridge probes on held-out prompts, mean over what is read; layer 0
+    is the embedding, layer l + 1 the state after block l. `read` (control): R² of ridge's weights less the control's, each
+    at the place and layer where it was largest on prompts of its own (`chosen`)."""
 
     kind = "probe-weights"
 
     def judged(self) -> list[Claim]:
-        """Readable at the best layer of the best place, above both controls."""
-        data = self.data["r2"].sel(target="ridge weights")
-        best = data.sel(variant="trained").argmax(("place", "layer"))
-        at = {axis: int(number) for axis, number in best.items()}
-        low, high = (
-            float(v) for v in self.data["r2_ci"].sel(target="ridge weights", variant="trained").isel(at).values
-        )
-        rivals = {
-            "independent weights": float(self.data["r2"].sel(target="independent weights", variant="trained").max()),
-            "the untrained model": float(data.sel(variant="untrained").max()),
-        }
-        rule = "the interval of the largest R² lies above the largest R² of the control"
-        place, layer = str(data["place"][at["place"]].item()), at["layer"]
-        value = float(data.sel(variant="trained").isel(at))
-        claim = f"ridge weights can be read linearly ({place}, layer {layer})"
-        return [
-            Claim(claim, value, low, high, f"{name} ({rival:.2g})", rule, by_interval(low, high, max(rival, 0.0)))
-            for name, rival in rivals.items()
-        ]
+        """Ridge's weights above nothing and above both controls; the place was chosen on other prompts."""
+        place, layer = (int(n) for n in self.data["chosen"].values)
+        where = f"{self.data['place'][place].item()}, layer {layer}"
+        return judged_over_prompts(self, [
+            Lead(f"ridge's weights can be read linearly ({where})", "read", {"control": control}, _IN_WORDS[control])
+            for control in map(str, self.data["control"].values)
+        ], "held-out prompts")  # fmt: skip
 
 
 def probe(
@@ -67,10 +65,13 @@ def probe(
 ) -> WeightProbe:
     """Fit ridge probes for a function's weights to residual states behind `prefix` pairs.
 
+    The function's weights are what is learned in context; the family's features of a point, read off its own position
+    and off that of its value, are what training put into the weights. Both are read side by side.
+
     Args:
-        model, family: a learner and a linear family, or the names of both.
+        model, family: a learner and a family linear in its weights, or the names of both.
         prefix: pairs seen.
-        n_prompts, n_examples: prompts, a quarter of them held out, and pairs in each.
+        n_prompts, n_examples: prompts (half are fitted, a quarter chooses the place, a quarter is reported), pairs in each.
         penalty: of the probe, on standardised states.
         seeds: the first is used.
         level: of the intervals.
@@ -80,9 +81,10 @@ def probe(
         A `WeightProbe`. The weights themselves are bounded by the posterior: only ridge's could be read perfectly.
 
     Raises:
-        FunctionError: no pairs before the place where states are read.
+        FunctionError: no pairs before the place where states are read, or a family of another kind.
 
-    Source: Akyürek et al., arXiv 2211.15661, section 5 (theirs is one position, without controls).
+    Source: Akyürek et al., arXiv 2211.15661, section 5 (theirs is one position, without controls); features of points at
+    both positions, Guo et al., arXiv 2310.10616; what is in weights beside what is in context, arXiv 2309.06054.
     """
     request, inputs = asked(
         ProbeRequest, model, family, prefix=prefix, n_prompts=n_prompts, n_examples=n_examples, penalty=penalty,
@@ -91,31 +93,50 @@ def probe(
     return PROBE.run(request, progress=progress, **inputs)  # type: ignore[return-value]
 
 
-def run_probe(request: ProbeRequest, *, progress: bool, model: ICLModel, family: Family) -> WeightProbe:
+def run_probe(request: ProbeRequest, *, progress: bool, model: ICLModel, family: Any) -> WeightProbe:
     """Run it as the request says."""
     if not 1 <= request.prefix < request.n_examples:
         raise FunctionError(f"got prefix={request.prefix}; expected 1 to {request.n_examples - 1} pairs.")
+    if not isinstance(family, LinearInWeights):
+        raise FunctionError(f"got {family.name}; expected a family that is linear in its weights.")
     prompts = drawn(family, request)[0]
-    targets = _targets(prompts, request.prefix)
-    found = {
-        name: _of_model(one, prompts, targets, request)
-        for name, one in (("trained", model), ("untrained", model.untrained(0)))
-    }
-    values = np.stack([found[name] for name in found])  # [variant, place, target, layer, bound]
-    dims = ("variant", "place", "target", "layer")
-    coords = {"variant": list(found), "place": list(PLACES), "target": list(TARGETS), "bound": ["low", "high"]}
-    data = xr.Dataset({"r2": (dims, values[..., 0]), "r2_ci": ((*dims, "bound"), values[..., 1:])}, coords)
+    models = {"trained": model, "untrained": model.untrained(0)}
+    found = [_of_model(one, prompts, request) for one in models.values()]
+    other, held = (
+        np.stack([one[part] for one in found], 1) for part in (0, 1)
+    )  # [prompt, variant, place, target, layer]
+    coords = {
+        "variant": list(models), "place": list(PLACES), "target": list(TARGETS), "layer": np.arange(held.shape[-1]),
+        "control": list(_IN_WORDS), "axis": ["place", "layer"],
+    }  # fmt: skip
+    data = xr.Dataset(coords=coords)
+    put(data, "r2", ("variant", "place", "target", "layer"), [held], request.level)
+    ridge, independent = TARGETS.index("ridge weights"), TARGETS.index("independent weights")
+    best = {at: _largest(other[:, at[0], :, at[1]].mean(0)) for at in ((0, ridge), (0, independent), (1, ridge))}
+    scores = [held[:, variant, place, target, layer] for (variant, target), (place, layer) in best.items()]
+    data["chosen"] = ("axis", list(best[0, ridge]))
+    leads = np.stack([scores[0], scores[0] - scores[1], scores[0] - scores[2]], 1)
+    put_lead(data, "read", ("control",), [leads], request.level)
     return WeightProbe(data, provenance=origin(request, model, family, prefix=request.prefix))
 
 
-def _targets(prompts: FunctionPrompts, n: int) -> list[Float64[Tensor, "prompt d"]]:
-    weights = prompts.truth["weights"]
-    ridge = ridge_weights(prompts, max(prompts.family.sigma**2, 1e-6))[:, n]
-    return [weights, ridge, averaging_weights(prompts)[:, n], weights.roll(1, 0)]
+def _largest(values: np.ndarray) -> tuple[int, int]:
+    """Place and layer."""
+    place, layer = np.unravel_index(values.argmax(), values.shape)
+    return int(place), int(layer)
 
 
-def _of_model(model: ICLModel, prompts: FunctionPrompts, targets: list[Tensor], request: ProbeRequest) -> np.ndarray:
-    """(R², low, high) [place, target, layer, 3]."""
+def _targets(prompts: FunctionPrompts, n: int) -> list[list[Float64[Tensor, "prompt feature"]]]:
+    """What is read, by place: of the function, in terms of the family's features; last, the features of a point."""
+    features = prompts.family.features(prompts.x, prompts.x)  # type: ignore[attr-defined]  # checked by the caller
+    seen, weights = replace(prompts, x=features), prompts.truth["weights"]
+    ridge = ridge_weights(seen, max(prompts.family.sigma**2, 1e-6))[:, n]
+    function = [weights, ridge, averaging_weights(seen)[:, n], weights.roll(1, 0)]
+    return [[*function, features[:, at]] for at in (n - 1, n, n)]
+
+
+def _of_model(model: ICLModel, prompts: FunctionPrompts, request: ProbeRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Scores on the prompts that places are chosen on, and on those that are reported: [prompt, place, target, layer]."""
     n = request.prefix
     by_kind = []
     for kind in ("queries", "values"):
@@ -125,23 +146,24 @@ def _of_model(model: ICLModel, prompts: FunctionPrompts, targets: list[Tensor], 
     together = torch.cat([values[:, :, :n], queries[:, :, : n + 1]], 2).flatten(2)
     states = (values[:, :, n - 1], queries[:, :, n], together)
     out = [
-        [[_r2(place[:, layer], target, request) for layer in range(place.shape[1])] for target in targets]
-        for place in states
+        [[_scores(place[:, layer], target, request) for layer in range(place.shape[1])] for target in targets]
+        for place, targets in zip(states, _targets(prompts, n), strict=True)
     ]
-    return np.array(out)
+    both = np.array(out).transpose(3, 4, 0, 1, 2)  # [part, prompt, place, target, layer]
+    return both[0], both[1]
 
 
-def _r2(states: Tensor, target: Tensor, request: ProbeRequest) -> tuple[float, float, float]:
-    """Held-out R² of a closed-form ridge probe, and its bootstrap interval."""
-    held = len(states) // 4
-    mean, std = states[held:].mean(0), states[held:].std(0) + 1e-8
-    x, offset = (states - mean) / std, target[held:].mean(0)
-    fitted = x[held:]
-    gram = fitted.T @ fitted / len(fitted) + request.penalty * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(gram, fitted.T @ (target[held:] - offset) / len(fitted))
-    left = (target[:held] - offset - x[:held] @ weights).square().sum(-1).numpy()
-    total = (target[:held] - offset).square().sum(-1).numpy()
-    rows = np_rng(0, "functions: probe intervals").integers(held, size=(400, held))
-    drawn_r2 = 1 - left[rows].sum(1) / total[rows].sum(1)
-    tail = (1 - request.level) / 2
-    return 1 - left.sum() / total.sum(), float(np.quantile(drawn_r2, tail)), float(np.quantile(drawn_r2, 1 - tail))
+def _scores(states: Tensor, target: Tensor, request: ProbeRequest) -> np.ndarray:
+    """1 − squared residual / mean square of a closed-form ridge probe, [part, prompt]; the mean over a part is its R².
+
+    Half of the prompts are fitted; a quarter, the second part, is reported, and another is to choose on.
+    """
+    part = len(states) // 4
+    fitted = slice(2 * part, None)
+    mean, std = states[fitted].mean(0), states[fitted].std(0) + 1e-8
+    x, offset = (states - mean) / std, target[fitted].mean(0)
+    gram = x[fitted].T @ x[fitted] / len(x[fitted]) + request.penalty * torch.eye(x.shape[1], dtype=x.dtype)
+    weights = torch.linalg.solve(gram, x[fitted].T @ (target[fitted] - offset) / len(x[fitted]))
+    left = (target - offset - x @ weights)[: 2 * part].square().sum(-1).view(2, part)
+    total = (target - offset)[: 2 * part].square().sum(-1).view(2, part)
+    return (1 - left / total.mean(1, keepdim=True)).numpy()

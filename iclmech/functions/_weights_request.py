@@ -28,7 +28,7 @@ class ProbeRequest(FunctionRequest):
     """What of the weights can be read off states with a linear probe, layer by layer."""
 
     n_prompts: int = 2000
-    """Prompts; a quarter of them is held out."""
+    """Prompts: half are fitted, a quarter chooses the place, a quarter is reported."""
     seeds: int | tuple[int, ...] = 1
     """Draws of prompts: how many, or which, separated by commas."""
     prefix: int = 10

@@ -9,7 +9,13 @@ from ._curriculum import (
     start_run as start_run,
 )
 from ._export import export_net as export_net, load_net as load_net, save_snapshot as save_snapshot
-from ._gpt2 import GPT2Config as GPT2Config, SmallGPT2 as SmallGPT2, export_gpt2 as export_gpt2, soft_rows as soft_rows
+from ._gpt2 import (
+    GPT2Config as GPT2Config,
+    SmallGPT2 as SmallGPT2,
+    export_gpt2 as export_gpt2,
+    load_gpt2 as load_gpt2,
+    soft_rows as soft_rows,
+)
 from ._intervened import Interventions as Interventions, face_of as face_of, intervened as intervened
 from ._network import NetConfig as NetConfig, SmallNet as SmallNet, stack as stack, unstack as unstack
 from ._optimizers import (

@@ -10,7 +10,7 @@ embedding matrix, the read-out one row of the unembedding, and nothing about the
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,3 +211,38 @@ def gpt2_weights(net: SmallGPT2) -> dict[str, Tensor]:
             parts |= {"mlp.c_fc": own[f"{mine}.up_proj.{kind}"], "mlp.c_proj": own[f"{mine}.down_proj.{kind}"]}
             found |= {f"{theirs}.{name}.{kind}": value.T if value.ndim == 2 else value for name, value in parts.items()}
     return found
+
+
+def load_gpt2(weights: Mapping[str, Tensor], n_heads: int) -> SmallGPT2:
+    """The net whose `gpt2_weights` these are, or those of any GPT-2 without dropout and with an untied readout, to be trained on.
+
+    Args:
+        weights: under the names of `transformers.GPT2LMHeadModel`.
+        n_heads: which the weights do not tell.
+
+    Returns:
+        A net of its own, readout of every token.
+    """
+    (d_vocab, d_model), n_ctx = weights["transformer.wte.weight"].shape, len(weights["transformer.wpe.weight"])
+    n_layers = len({name.split(".")[2] for name in weights if name.startswith("transformer.h.")})
+    net = SmallGPT2(GPT2Config(n_layers, d_model, n_heads, n_ctx), d_vocab)
+    own = {
+        "lm_head.weight": weights["lm_head.weight"],
+        "model.embed_tokens.weight": weights["transformer.wte.weight"],
+        "model.positions.weight": weights["transformer.wpe.weight"],
+    }
+    own |= {f"model.norm.{kind}": weights[f"transformer.ln_f.{kind}"] for kind in ("weight", "bias")}
+    for layer in range(n_layers):
+        mine, theirs = f"model.layers.{layer}", f"transformer.h.{layer}"
+        for kind in ("weight", "bias"):
+            own |= {f"{mine}.{name}.{kind}": weights[f"{theirs}.{name}.{kind}"] for name in ("ln_1", "ln_2")}
+            qkv = weights[f"{theirs}.attn.c_attn.{kind}"].chunk(3, -1)
+            parts = {f"{name}_proj": part for name, part in zip("qkv", qkv, strict=True)}
+            parts |= {"o_proj": weights[f"{theirs}.attn.c_proj.{kind}"]}
+            parts |= {
+                "up_proj": weights[f"{theirs}.mlp.c_fc.{kind}"],
+                "down_proj": weights[f"{theirs}.mlp.c_proj.{kind}"],
+            }
+            own |= {f"{mine}.{name}.{kind}": value.T if value.ndim == 2 else value for name, value in parts.items()}
+    net.load_state_dict({name: value.detach().float().cpu() for name, value in own.items()})
+    return net
