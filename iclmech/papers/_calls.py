@@ -30,7 +30,7 @@ def call(
         given = {**always, **((quick if asking.quick else full) or {})}
         values = {name: value(asking) if callable(value) else value for name, value in given.items()}
         inputs: dict[str, Any] = {}
-        if "model" in known and "model" not in values:
+        if asking.name and "model" in known and "model" not in values:
             values["model"], inputs["model"] = asking.name, asking.model
         values |= {name: getattr(asking, name) for name in ("device", "data") if name in known}
         return record.run(record.request(**values), progress=False, **inputs)
