@@ -194,3 +194,20 @@ def distances(near: str, far: str, note: str = "") -> Callable[[Result], Reading
 def displaced(comparison: str) -> Callable[[Any], Reading]:
     """Reads how far something moves the states from zero-shot, mean over layers."""
     return overall("displacement", comparison)
+
+
+def readable(target: str) -> Callable[[Result], Reading]:
+    """Reads how much better a probe reads a target in a trained learner of functions than in an untrained one, each at its best."""
+
+    def read(result: Result) -> Reading:
+        def best(variant: str) -> tuple[str, dict[str, Any]]:
+            values = result.data["r2"].sel(target=target, variant=variant)
+            found = {str(axis): values[axis].values[int(n)] for axis, n in values.argmax(("place", "layer")).items()}
+            return "r2", {"target": target, "variant": variant, **found}
+
+        mine = best("trained")
+        note = f"read at {mine[1]['place']}, layer {mine[1]['layer']}, the best of all"
+        found = unpaired(result, mine, best("untrained"))
+        return replace(found, note=f"{note}; {found.note}")
+
+    return read

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from iclmech._base import Result
-
 from ._calls import call
-from ._paper import Paper, PaperClaim, Reading
-from ._readings import claimed, unpaired, valued
+from ._paper import Paper, PaperClaim
+from ._readings import claimed, readable, valued, variable
 
 _FAMILY = "LinearRegression(d=5, noise=0.5)"
-
-
-def _readable(target: str, beside: dict[str, str]):
-    """R² of a target at its best layer and place, less the best of a control."""
-
-    def read(result: Result) -> Reading:
-        def best(**at: str) -> tuple[str, dict[str, Any]]:
-            values = result.data["r2"].sel(at)
-            where: dict[str, Any] = {
-                str(axis): values[axis].values[int(n)] for axis, n in values.argmax(("place", "layer")).items()
-            }
-            return "r2", {**at, **where}
-
-        mine = {"target": target, "variant": "trained"}
-        return unpaired(result, best(**mine), best(**{**mine, **beside}))
-
-    return read
 
 
 PAPER = Paper(
@@ -59,7 +38,7 @@ PAPER = Paper(
                    why_not="one learner of this recipe is shipped; functions.train makes another, and compare-predictors takes it as second"),
         PaperClaim(
             "Answers are a linear function of the point asked",
-            run="weights", read=valued(claimed("linear function")), effect="R² of the implied weights", unit="R²", margin=0.9, control="δ",
+            run="weights", read=valued(claimed("linear function")), effect="R² of the implied weights beyond .9", unit="R²", control="an R² of .9",
         ),
         PaperClaim(
             "The implied weights are those of ridge regression",
@@ -68,12 +47,12 @@ PAPER = Paper(
         ),
         PaperClaim(
             "The weights can be read linearly from states",
-            run="probe", read=_readable("ridge weights", {"target": "independent weights"}), effect="R² beyond that of weights of no relation",
+            run="probe", read=variable("read", control="independent weights"), effect="R² beyond that of weights of no relation",
             unit="R²", margin=0.05, control="independent weights", otherwise="probes over several positions: one state holds little in a small model",
         ),
         PaperClaim(
             "The moments X'y can be read linearly from states",
-            run="probe", read=_readable("X'y / n", {"variant": "untrained"}), effect="R² beyond that in the untrained model",
+            run="probe", read=readable("X'y / n"), effect="R² beyond that in the untrained model",
             unit="R²", margin=0.05, control="the untrained model",
         ),
         PaperClaim("The weights can be read by small nonlinear probes", why_not="the probes here are linear"),
