@@ -63,7 +63,8 @@ def reproduce(
 
     Example:
         >>> import iclmech as icl
-        >>> verdicts = icl.reproduce("walk2023", quick=True)   # doctest: +SKIP
+        >>> icl.reproduce("rep2023", quick=True).claims()["verdict"].tolist()
+        ['not applicable', 'not applicable']
     """
     given = Given()
     request = ReproduceRequest(
