@@ -142,6 +142,8 @@ def publish_rest(directory: Path) -> None:
     if not finished.is_dir():
         return
     for path in sorted(finished.iterdir(), key=lambda path: path.name == RESULT):
+        if path.is_dir():  # what stands beside a result, such as its snapshots
+            shutil.rmtree(directory / path.name, ignore_errors=True)
         path.replace(directory / path.name)
     finished.rmdir()
     to_disk(directory)

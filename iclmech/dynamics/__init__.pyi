@@ -9,10 +9,12 @@ from ._clamps import (
     match as match,
     perfect_layer as perfect_layer,
     previous_token as previous_token,
+    random_pattern as random_pattern,
 )
 from ._classes import Classes as Classes
 from ._feed import Forget as Forget
 from ._forgetting import Forgetting as Forgetting, forgetting as forgetting
+from ._hidden_lead import HiddenLead as HiddenLead, hidden_lead as hidden_lead
 from ._history import StackHistory as StackHistory
 from ._labelled_sequences import Sequences as Sequences
 from ._net_shape import Net as Net
@@ -35,6 +37,19 @@ from ._requests import (
     ThreeFactorRequest as ThreeFactorRequest,
     TrainRequest as TrainRequest,
 )
+from ._similarity import (
+    SimilarityOverTraining as SimilarityOverTraining,
+    similarity_over_training as similarity_over_training,
+)
+from ._snapshot_requests import (
+    HIDDEN_LEAD as HIDDEN_LEAD,
+    SIMILARITY as SIMILARITY,
+    SUPPORTIVE as SUPPORTIVE,
+    LeadRequest as LeadRequest,
+    SimilarityRequest as SimilarityRequest,
+    SupportiveRequest as SupportiveRequest,
+)
+from ._supportive import Supportive as Supportive, supportive as supportive
 from ._task_diversity import TaskDiversity as TaskDiversity, tasks as tasks
 from ._task_world import Tasks as Tasks
 from ._three_factor import ThreeFactor as ThreeFactor, factor_loss as factor_loss, three_factor as three_factor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclmech._base import Claim, Verdict
+from iclmech._base import Cells, Claim, Verdict
 from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._clamps import Clamp, checked_clamps
@@ -16,7 +16,7 @@ from ._history import StackHistory, interval
 from ._history_data import history_data, origin_of
 from ._net_shape import Net, net_of
 from ._requests import CLAMPED, ClampedRequest
-from ._stack_training import RunPlan, Schedule, train_stack
+from ._stack_training import RunPlan, Schedule, place_of, train_stack
 from ._train import named_net, named_world
 from ._transitions import crossing
 from ._world import World, world_of
@@ -154,6 +154,7 @@ def run(
     request: ClampedRequest,
     *,
     progress: bool,
+    cells: Cells,
     world: World | None = None,
     conditions: Conditions | None = None,
     kept: Any = None,
@@ -170,7 +171,7 @@ def run(
         raise ExperimentError(f"got conditions {', '.join(request.conditions)}; expected a name of its own for each.")
     plans = [RunPlan(world, seed, mine) for mine in clamps.values() for seed in seeds]
     schedule = Schedule(request.steps, request.evaluate, request.losses, request.batch, request.rows, kept is not None)
-    trained = train_stack(plans, net, lr, schedule, out=kept, progress=progress)
+    trained = train_stack(plans, net, lr, schedule, out=place_of(kept, cells), progress=progress)
     names = [name for name in clamps for _ in seeds]
     data = history_data(trained, plans, schedule, {"condition": names})
     times = [crossing(data["loss_step"], -curve, -request.level) for curve in data["train_loss"].values]

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from iclmech._base import Guard
+from iclmech._base import Guard, rng
 from iclmech.experiments import ExperimentError
 from iclmech.interventions import Layout, Spec, replace_pattern, zero
 from iclmech.models import ICLModel
@@ -51,7 +51,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Clamp:
-    """A part of the circuit that is given. Made by `previous_token`, `match`, `copy`, `perfect_layer` and `ablate`."""
+    """A part of the circuit that is given. Made by `previous_token`, `match`, `copy`, `perfect_layer`, `ablate` and `random_pattern`."""
 
     kind: str
     layer: int
@@ -119,6 +119,15 @@ def ablate(layer: int, head: int) -> Clamp:
     return Clamp("ablate", layer, head)
 
 
+def random_pattern(layer: int, head: int = 0) -> Clamp:
+    """Attention of a head drawn at random, another for each row of a pass, the same in every pass: no part of the circuit.
+
+    >>> random_pattern(1).spelled
+    'random_pattern:1.0'
+    """
+    return Clamp("random_pattern", layer, head)
+
+
 def clamp_of(text: str) -> Clamp:
     """A clamp from its text; without numbers the usual layer and head.
 
@@ -131,12 +140,12 @@ def clamp_of(text: str) -> Clamp:
     kind, _, place = text.strip().partition(":")
     known: dict[str, Callable[..., Clamp]] = {
         "previous_token": previous_token, "match": match, "copy": copy, "perfect_layer": perfect_layer,
-        "ablate": ablate,
+        "ablate": ablate, "random_pattern": random_pattern,
     }  # fmt: skip
     numbers = place.split(".") if place else []
     if kind not in known or not all(n.isdigit() for n in numbers) or len(numbers) > 1 + (kind != "perfect_layer"):
         raise ExperimentError(f"got the clamp {text!r}; expected one of {', '.join(known)}, with :layer.head.")
-    return known[kind](*map(int, numbers or ("00" if kind == "ablate" else ())))
+    return known[kind](*map(int, numbers or ("00" if kind in ("ablate", "random_pattern") else ())))
 
 
 # -- what they do -------------------------------------------------------------------------------------------------
@@ -180,12 +189,20 @@ def _perfect(clamp: Clamp, now: Situation) -> list[Any]:
     return [put, replace_pattern(pattern, layers=clamp.layer)]
 
 
+def _random(clamp: Clamp, now: Situation) -> list[Any]:
+    n, length = now.rows.shape[0] * now.rows.shape[1], now.rows.shape[2]
+    drawn = torch.rand(now.rows.shape[1], length, length, generator=rng(0, "dynamics/random pattern")).tril()
+    pattern = (drawn / drawn.sum(-1, keepdim=True)).repeat(n // len(drawn), 1, 1)
+    return [replace_pattern(pattern[:, None], layers=clamp.layer, heads=clamp.head)]
+
+
 def _ablate(clamp: Clamp, now: Situation) -> list[Any]:
     return [zero("z", layers=clamp.layer, heads=[clamp.head or 0])]
 
 
 _MAKERS: dict[str, Callable[[Clamp, Situation], list[Any]]] = {
     "previous_token": _previous, "match": _match, "copy": _copy, "perfect_layer": _perfect, "ablate": _ablate,
+    "random_pattern": _random,
 }  # fmt: skip
 
 
@@ -243,7 +260,7 @@ def _placed(clamp: Clamp, layers: int, heads: int) -> Clamp:
 def _ignores(one: Clamp, other: Clamp) -> str:
     """Why nothing is left of `other` beside `one`; empty where something is."""
     same = (one.layer, one.head) == (other.layer, other.head)
-    patterns = ("previous_token", "match")
+    patterns = ("previous_token", "match", "random_pattern")
     if one.kind == "copy" and other.kind == "copy":
         return "there is one answer to be read"
     if one.kind == "copy" and (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclmech._base import Claim, Verdict
+from iclmech._base import Cells, Claim, Verdict
 from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._feed import Forget, forget_of
@@ -16,7 +16,7 @@ from ._history import StackHistory
 from ._history_data import history_data, origin_of
 from ._net_shape import Net, net_of
 from ._requests import FORGETTING, ForgettingRequest
-from ._stack_training import RunPlan, Schedule, train_stack
+from ._stack_training import RunPlan, Schedule, place_of, train_stack
 from ._train import named_net, named_world
 from ._world import World, world_of
 
@@ -159,7 +159,9 @@ def forgetting(
     return FORGETTING.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a Forgetting
 
 
-def run(request: ForgettingRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> Forgetting:
+def run(
+    request: ForgettingRequest, *, progress: bool, cells: Cells, world: World | None = None, kept: Any = None
+) -> Forgetting:
     """Train as the request says."""
     world = world or world_of(request.world)
     conditions = dict(map(_condition, request.conditions))
@@ -173,7 +175,7 @@ def run(request: ForgettingRequest, *, progress: bool, world: World | None = Non
     net, lr, seeds = net_of(request.net, world.net), request.lr or world.lr, seeds_of(request.seeds)
     plans = [RunPlan(world, seed, (), forget) for forget in conditions.values() for seed in seeds]
     schedule = Schedule(request.steps, request.evaluate, 0, request.batch, request.rows, kept is not None)
-    trained = train_stack(plans, net, lr, schedule, out=kept, progress=progress)
+    trained = train_stack(plans, net, lr, schedule, out=place_of(kept, cells), progress=progress)
     names = [name for name in conditions for _ in seeds]
     never = [
         f"{name}, seed {plan.seed}: the condition never came true within {request.steps} steps; its forgetting did not end."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from iclmech._base import Claim, Result, Verdict, by_interval
+from iclmech._base import Cells, Claim, Result, Verdict, by_interval
 from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._history import interval
@@ -19,7 +19,7 @@ from ._history_data import origin_of
 from ._net_shape import Net, net_of
 from ._requests import PHASE_DIAGRAM, PhaseRequest
 from ._spelled import with_knobs
-from ._stack_training import RunPlan, Schedule, train_stack
+from ._stack_training import RunPlan, Schedule, place_of, train_stack
 from ._train import named_net, named_world
 from ._world import World, world_class, world_of
 
@@ -157,13 +157,17 @@ def _plain(values: Sequence[Any]) -> list[Any]:
     return [value.item() if hasattr(value, "item") else value for value in values]
 
 
-def run(request: PhaseRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> PhaseDiagram:
+def run(
+    request: PhaseRequest, *, progress: bool, cells: Cells, world: World | None = None, kept: Any = None
+) -> PhaseDiagram:
     """Train as the request says."""
     base = world or world_of(request.world)
     axes = dict(map(_axis, request.axes))
     net, seeds = net_of(request.net, base.net), seeds_of(request.seeds)
     schedule = Schedule(request.steps, 0, 0, request.batch, request.rows, keep=False, attention=False)
-    data, origin = trained_grid(base, axes, seeds, net, request.lr or base.lr, schedule, kept, progress)
+    data, origin = trained_grid(
+        base, axes, seeds, net, request.lr or base.lr, schedule, place_of(kept, cells), progress
+    )
     return PhaseDiagram(data, provenance=origin)
 
 

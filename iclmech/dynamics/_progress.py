@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from iclmech._base import Claim, Result, Verdict, load_result, provenance, track
 from iclmech.experiments import ExperimentError, Given
@@ -120,39 +121,70 @@ def progress_measures(
 
 def run(request: ProgressRequest, *, progress: bool, history: StackHistory | None = None) -> ProgressMeasures:
     """Measure the snapshots."""
-    history = history or load_result(request.history, StackHistory)  # type: ignore[assignment]  # of this class
     unknown = [m for m in request.measures if m not in GIVEN]
-    if unknown or history is None:
+    if unknown:
         raise ExperimentError(f"got the measure {unknown[0]!r}; expected some of {', '.join(GIVEN)}.")
-    steps = history.snapshots.steps
-    if not steps or "attention" not in history.data or history.net.layers < 2:
-        raise ExperimentError(
-            "got a history without snapshots or attention; expected one that train made, of two layers."
-        )
-    world, seeds = history.world, [int(s) for s in history.data["seed"].values]
-    test_set = request.test_set or history.ability
-    tables = [world.tables(seed) for seed in seeds]
-    tests = fixed_sequences([world] * len(seeds), seeds, tables, request.rows, (test_set,))[test_set]
-    heads = chosen_heads(history.data)
-    plans = {m: groups_of([_clamps(m, *mine) for mine in heads]) for m in ("none", *request.measures)}
-    found = np.zeros((len(plans), len(seeds), len(steps)))
-    import torch
-
-    for at, step in enumerate(track(steps, "snapshots", enabled=progress)):
-        module = net_from(history.snapshots.weights(step), world, history.net, len(seeds))
-        with torch.no_grad():
-            for number, groups in enumerate(plans.values()):
-                found[number, :, at] = loss_under(module, tests, groups)["loss"].numpy()
+    history = with_snapshots(history, request.history)
+    test_set, heads = request.test_set or history.ability, chosen_heads(history.data)
+    plans = {m: [_clamps(m, *mine) for mine in heads] for m in ("none", *request.measures)}
+    found = measured_snapshots(history, plans, test_set, request.rows, progress)["loss"]
+    seeds = [int(s) for s in history.data["seed"].values]
     names = ["previous_token layer", "previous_token head", "match layer", "match head"]
     flat = [[*(previous.layer, previous.head), *(matching.layer, matching.head)] for previous, matching in heads]
     data = xr.Dataset(
         {"loss": (("measure", "run", "step"), found), "head": (("run", "part"), flat)},
-        {"measure": list(plans), "run": range(len(seeds)), "step": steps, "part": names, "seed": ("run", seeds)},
+        {
+            "measure": list(plans),
+            "run": range(len(seeds)),
+            "step": history.snapshots.steps,
+            "part": names,
+            "seed": ("run", seeds),
+        },
     )
     origin: dict[str, Any] = {
         k: history.provenance[k] for k in ("task", "worlds", "net", "steps") if k in history.provenance
     }
     return ProgressMeasures(data, provenance=provenance(**origin, test_set=test_set, given=GIVEN))
+
+
+def measured_snapshots(
+    history: StackHistory, plans: Mapping[str, Sequence[tuple[Any, ...]]], test_set: str, rows: int, progress: bool
+) -> dict[str, Float[np.ndarray, "plan run step"]]:
+    """Loss (nats) and accuracy of every snapshot on one test set.
+
+    Args:
+        plans: by name, what is clamped in each run.
+        rows: sequences of the test set.
+    """
+    import torch
+
+    world, seeds, steps = history.world, [int(s) for s in history.data["seed"].values], history.snapshots.steps
+    tables = [world.tables(seed) for seed in seeds]
+    tests = fixed_sequences([world] * len(seeds), seeds, tables, rows, (test_set,))[test_set]
+    groups = [groups_of(mine) for mine in plans.values()]
+    found = {name: np.zeros((len(plans), len(seeds), len(steps))) for name in ("loss", "accuracy")}
+    for at, step in enumerate(track(steps, "snapshots", enabled=progress)):
+        module = net_from(history.snapshots.weights(step), world, history.net, len(seeds))
+        for number, mine in enumerate(groups):
+            with torch.no_grad():
+                measured = loss_under(module, tests, mine)
+            for name, values in found.items():
+                values[number, :, at] = measured[name].numpy()
+    return found
+
+
+def with_snapshots(history: StackHistory | None, named: str) -> StackHistory:
+    """A history, loaded by its name where it is not at hand, on whose snapshots heads can be chosen and clamped.
+
+    Raises:
+        ExperimentError: one without snapshots or attention, or of one layer.
+    """
+    found: StackHistory = history or load_result(named, StackHistory)  # type: ignore[assignment]  # of this class
+    if not found.snapshots.steps or "attention" not in found.data or found.net.layers < 2:
+        raise ExperimentError(
+            "got a history without snapshots or attention; expected one that train made, of two layers."
+        )
+    return found
 
 
 def chosen_heads(data: xr.Dataset) -> list[tuple[Clamp, Clamp]]:

@@ -160,15 +160,25 @@ class ThreeFactorRequest(Request):
     """Standard deviation of the vectors at the start; the target's is 1."""
 
 
-def _experiment(name: str, request: type[Request], module: str, title: str, result: str, figures: str) -> Experiment:
+def experiment_of(
+    name: str,
+    request: type[Request],
+    module: str,
+    title: str,
+    result: str,
+    figures: str,
+    needs: tuple[str, ...] = (),
+    keeps: bool = True,
+) -> Experiment:
+    """An experiment of the wing: all that is known of it lies in one module and under one name."""
     place = f"iclmech.dynamics.{module}"
     return Experiment(
-        name, request, f"{place}:run", title, needs=(), result=f"{place}:{result}", figures=f"{_FIGURES}:{figures}",
-        page=f"{_PAGES}:{name.upper().replace('-', '_')}", stored_as=f"iclmech dynamics {name}",
+        name, request, f"{place}:run", title, needs=needs, result=f"{place}:{result}", figures=f"{_FIGURES}:{figures}",
+        page=f"{_PAGES}:{name.upper().replace('-', '_')}", stored_as=f"iclmech dynamics {name}", keeps=keeps,
     )  # fmt: skip
 
 
-TRAIN = _experiment(
+TRAIN = experiment_of(
     "train",
     TrainRequest,
     "_train",
@@ -176,7 +186,7 @@ TRAIN = _experiment(
     "History",
     "formation_figures",
 )
-CLAMPED = _experiment(
+CLAMPED = experiment_of(
     "clamped",
     ClampedRequest,
     "_clamped",
@@ -184,7 +194,7 @@ CLAMPED = _experiment(
     "Clamped",
     "clamped_figures",
 )
-PHASE_DIAGRAM = _experiment(
+PHASE_DIAGRAM = experiment_of(
     "phase-diagram",
     PhaseRequest,
     "_phase_diagram",
@@ -192,7 +202,7 @@ PHASE_DIAGRAM = _experiment(
     "PhaseDiagram",
     "phase_figures",
 )
-FORGETTING = _experiment(
+FORGETTING = experiment_of(
     "forgetting",
     ForgettingRequest,
     "_forgetting",
@@ -200,7 +210,7 @@ FORGETTING = _experiment(
     "Forgetting",
     "forgetting_figures",
 )
-TASK_DIVERSITY = _experiment(
+TASK_DIVERSITY = experiment_of(
     "number-of-tasks",
     TasksRequest,
     "_task_diversity",
@@ -208,19 +218,21 @@ TASK_DIVERSITY = _experiment(
     "TaskDiversity",
     "task_diversity_figures",
 )
-PROGRESS_MEASURES = _experiment(
+PROGRESS_MEASURES = experiment_of(
     "progress-measures",
     ProgressRequest,
     "_progress",
     "How far each part of the circuit has come, the rest given.",
     "ProgressMeasures",
     "progress_figures",
+    keeps=False,
 )
-THREE_FACTOR = _experiment(
+THREE_FACTOR = experiment_of(
     "three-factor",
     ThreeFactorRequest,
     "_three_factor",
     "Three factors that must be learned together, and fewer of them.",
     "ThreeFactor",
     "three_factor_figures",
+    keeps=False,
 )

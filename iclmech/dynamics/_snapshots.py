@@ -51,6 +51,13 @@ class Snapshots:
             raise FileError(f"got step {step}; the snapshots {where} are of steps {self.steps or 'none'}.")
         return self._kept[step] if self.directory is None else read_safetensors(self._path(step), _KIND, _SCHEMA)[0]
 
+    def in_memory(self) -> Snapshots:
+        """All of them, kept in memory."""
+        here = Snapshots()
+        for step in self.steps:
+            here.add(step, self.weights(step))
+        return here
+
     def write(self, directory: Path) -> None:
         """Write all of them into another directory."""
         if self.directory is not None and self.directory.resolve() == directory.resolve():

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iclmech._base import digest
+from iclmech._base import Cells, digest
 from iclmech.experiments import ExperimentError
 from iclmech.training import Run, build_optimizers, resume, save_run, train as train_run
 
@@ -26,6 +26,8 @@ from ._world import World
 from ._world_net import WorldNet
 
 STATE = "state.pt"
+SAVE_EVERY = 250
+"""Steps between two states of an unfinished run, besides those at evaluations."""
 LOSS_ROWS = 128
 """Sequences by which the loss on the training mix is followed."""
 
@@ -80,6 +82,13 @@ class Trained:
     tables: list[dict[str, Tensor]] = field(default_factory=list)
 
 
+def place_of(kept: Any, cells: Cells) -> Path | None:
+    """Where state and snapshots are kept: the directory asked for, or one among the parts of a run that can go on."""
+    if kept is not None:
+        return Path(kept)
+    return None if cells.directory is None else cells.directory / "stack"
+
+
 def train_stack(
     plans: Sequence[RunPlan],
     net: Net,
@@ -119,16 +128,18 @@ def train_stack(
     tests = fixed_sequences(worlds, seeds, tables, schedule.rows)
     check = _checker(schedule, tests, worlds[0].ability, groups, feed)
 
+    def between(step: int) -> bool:
+        return out is not None and step % SAVE_EVERY == 0
+
     def save(run: Run) -> None:
-        if not schedule.full(run.step):
-            return
-        if schedule.keep:
+        full = schedule.full(run.step)
+        if full and schedule.keep:
             snapshots.add(run.step, module.state_dict())
-        if out is not None:
+        if out is not None and (full or between(run.step)):
             save_run(run, Path(out) / STATE)
 
     left = max(0, schedule.steps - run.step)
-    train_run(run, left, check=check, save=save, at=schedule.due, progress=progress)
+    train_run(run, left, check=check, save=save, at=schedule.due, save_at=between, progress=progress)
     return Trained(module, run.history, snapshots, feed.stopped, run.seconds, tables)
 
 

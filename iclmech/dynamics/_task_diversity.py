@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from iclmech._base import Claim, Verdict
+from iclmech._base import Cells, Claim, Verdict
 from iclmech.experiments import Given, seeds_asked, seeds_of
 
 from ._net_shape import Net, net_of
 from ._phase_diagram import PhaseDiagram, trained_grid
 from ._requests import TASK_DIVERSITY, TasksRequest
-from ._stack_training import Schedule
+from ._stack_training import Schedule, place_of
 from ._train import named_net, named_world
 from ._world import World, world_of
 
@@ -80,11 +80,15 @@ def tasks(
     return TASK_DIVERSITY.run(request, progress=progress, kept=out, **given.inputs)  # type: ignore[return-value]  # a TaskDiversity
 
 
-def run(request: TasksRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> TaskDiversity:
+def run(
+    request: TasksRequest, *, progress: bool, cells: Cells, world: World | None = None, kept: Any = None
+) -> TaskDiversity:
     """Train as the request says."""
     base = world or world_of(request.world)
     schedule = Schedule(request.steps, 0, 0, request.batch, request.rows, keep=False, attention=False)
     net, seeds = net_of(request.net, base.net), seeds_of(request.seeds)
     axes = {"n_tasks": list(request.n_tasks)}
-    data, origin = trained_grid(base, axes, seeds, net, request.lr or base.lr, schedule, kept, progress)
+    data, origin = trained_grid(
+        base, axes, seeds, net, request.lr or base.lr, schedule, place_of(kept, cells), progress
+    )
     return TaskDiversity(data, provenance=origin)

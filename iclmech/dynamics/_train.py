@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from iclmech._base import Claim, Verdict
+from iclmech._base import Cells, Claim, Verdict
 from iclmech.experiments import Given, seeds_asked, seeds_of
 
 from ._history import StackHistory, interval
 from ._history_data import history_data, origin_of
 from ._net_shape import Net, net_of
 from ._requests import TRAIN, TrainRequest
-from ._stack_training import RunPlan, Schedule, train_stack
+from ._stack_training import RunPlan, Schedule, place_of, train_stack
 from ._transitions import ABOVE, HIGH
 from ._world import World, world_of
 
@@ -122,13 +122,15 @@ def named_net(net: Net | str | None) -> str | None:
     return None if net is None else net_of(net, Net()).spelled
 
 
-def run(request: TrainRequest, *, progress: bool, world: World | None = None, kept: Any = None) -> History:
+def run(
+    request: TrainRequest, *, progress: bool, cells: Cells, world: World | None = None, kept: Any = None
+) -> History:
     """Train as the request says."""
     world = world or world_of(request.world)
     net, lr = net_of(request.net, world.net), request.lr or world.lr
     plans = [RunPlan(world, seed) for seed in seeds_of(request.seeds)]
     schedule = Schedule(request.steps, request.evaluate, request.losses, request.batch, request.rows)
-    trained = train_stack(plans, net, lr, schedule, out=kept, progress=progress)
+    trained = train_stack(plans, net, lr, schedule, out=place_of(kept, cells), progress=progress)
     history = History(history_data(trained, plans, schedule), provenance=origin_of(plans, net, lr, schedule))
-    history.keep(trained.snapshots, world)
+    history.keep(trained.snapshots.in_memory() if kept is None else trained.snapshots, world)
     return history

@@ -21,12 +21,15 @@ from ._by_kind import (
     heads_figures as heads_figures,
     history_figures as history_figures,
     induction_figures as induction_figures,
+    lead_figures as lead_figures,
+    likeness_figures as likeness_figures,
     momentum_figures as momentum_figures,
     patch_figures as patch_figures,
     phase_figures as phase_figures,
     progress_figures as progress_figures,
     selection_figures as selection_figures,
     steering_figures as steering_figures,
+    supportive_figures as supportive_figures,
     sweep_figures as sweep_figures,
     task_diversity_figures as task_diversity_figures,
     three_factor_figures as three_factor_figures,
@@ -61,6 +64,7 @@ from ._phase_diagram import phase_diagram as phase_diagram
 from ._rates import learning_rate_curve as learning_rate_curve
 from ._selection import accuracy_by_tokens as accuracy_by_tokens, selection_table as selection_table
 from ._similarity import similarity_by_layer as similarity_by_layer
+from ._snapshot_curves import elicited as elicited, likeness as likeness, on_top as on_top
 from ._steering import strength_curve as strength_curve, vector_by_layer as vector_by_layer
 from ._text import plain as plain
 from ._theme import template as template

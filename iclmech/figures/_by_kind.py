@@ -28,6 +28,7 @@ from ._phase_diagram import phase_diagram
 from ._rates import learning_rate_curve
 from ._selection import accuracy_by_tokens, selection_table
 from ._similarity import similarity_by_layer
+from ._snapshot_curves import elicited, likeness, on_top
 from ._steering import strength_curve, vector_by_layer
 from ._tuning import accuracy_by_radius
 
@@ -161,6 +162,21 @@ def task_diversity_figures(result: Result) -> Figures:
 def forgetting_figures(result: Result) -> Figures:
     """Abilities over training, condition by condition."""
     return {"forgetting": forgetting_curves(result)}
+
+
+def likeness_figures(result: Result) -> Figures:
+    """Accuracy and similarity over training."""
+    return {"likeness": likeness(result)}
+
+
+def lead_figures(result: Result) -> Figures:
+    """Accuracy with parts of the circuit given."""
+    return {"elicited": elicited(result)}
+
+
+def supportive_figures(result: Result) -> Figures:
+    """What training on top did."""
+    return {"on_top": on_top(result)}
 
 
 def progress_figures(result: Result) -> Figures:

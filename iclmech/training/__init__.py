@@ -23,6 +23,7 @@ from ._optimizers import (
     build_optimizers as build_optimizers,
     clip_gradients as clip_gradients,
 )
+from ._own_model import OwnModel as OwnModel
 from ._recipe import (
     Phase as Phase,
     Recipe as Recipe,

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ._network import SmallNet
+from ._own_model import OwnModel
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class TokenBatch:
     scored: Bool[Tensor, "*model place"] | None = None
 
 
-def token_loss(net: SmallNet, batch: TokenBatch) -> dict[str, Tensor]:
+def token_loss(net: SmallNet | OwnModel, batch: TokenBatch) -> dict[str, Tensor]:
     """Mean cross-entropy in nats and accuracy (a fraction; NaN where nothing is scored); [model] for a stack.
 
     >>> from iclmech.training import NetConfig
@@ -62,7 +63,7 @@ def token_loss(net: SmallNet, batch: TokenBatch) -> dict[str, Tensor]:
     return {"loss": loss, "accuracy": (right * batch.scored).sum(-1) / batch.scored.sum(-1)}
 
 
-def _places(net: SmallNet, at: Tensor, states: Tensor) -> Int[Tensor, " place"]:
+def _places(net: SmallNet | OwnModel, at: Tensor, states: Tensor) -> Int[Tensor, " place"]:
     """Places counted through the rows of all models."""
     if net.models is None:
         return at

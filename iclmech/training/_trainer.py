@@ -92,6 +92,7 @@ def train(
     check: Callable[[Run, Measured], Mapping[str, Any]] | None = None,
     save: Callable[[Run], None] | None = None,
     at: Collection[int] | Callable[[int], bool] = (),
+    save_at: Callable[[int], bool] = lambda step: False,
     progress: bool = False,
     total: int | None = None,
 ) -> Run:
@@ -103,6 +104,7 @@ def train(
         save: called after each check, with the run.
         at: at which steps both happen (step 0 is before training), or a function that says so. After the last batch
             they happen in any case, once.
+        save_at: at which further steps `save` alone is called.
         progress: a bar on the error stream, where that is a terminal.
         total: how many steps the bar expects.
 
@@ -119,6 +121,10 @@ def train(
         measured = train_step(run, batch)
         if due(run.step):
             clock = _record(run, measured, check, save, clock)
+        elif save is not None and save_at(run.step):
+            run.seconds += time.process_time() - clock
+            save(run)
+            clock = time.process_time()
     over = steps is None or run.step - before < steps
     if over and (not run.history or run.history[-1]["step"] != run.step):
         clock = _record(run, measured, check, save, clock)

@@ -47,10 +47,26 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         "number-of-tasks": dyn.tasks((2, 0), seeds=2, steps=2, rows=16),
         "progress-measures": dyn.progress_measures(str(saved), ("copy", "match", "previous_token", "composite"), rows=16),
         "three-factor": dyn.three_factor(dim=6, seeds=3, steps=5),
+        "hidden-lead": dyn.hidden_lead(str(saved), rows=16),
+        "similarity-over-training": dyn.similarity_over_training(
+            dyn.train(Classes(novel=1.0), seeds=1, steps=2, evaluate=2, rows=16), k=4, n_queries=4, seeds=1, updates="gd", label_specific=False
+        ),
+        "supportive": dyn.supportive(k=2, n_prompts=4, n_candidates=8, length=32, chosen=3, steps=1, seeds=1),
     }  # fmt: skip
 
 
-KINDS = ("train", "clamped", "phase-diagram", "forgetting", "number-of-tasks", "progress-measures", "three-factor")
+KINDS = (
+    "train",
+    "clamped",
+    "phase-diagram",
+    "forgetting",
+    "number-of-tasks",
+    "progress-measures",
+    "three-factor",
+    "hidden-lead",
+    "similarity-over-training",
+    "supportive",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

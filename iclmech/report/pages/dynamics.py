@@ -51,3 +51,18 @@ THREE_FACTOR = _page("factors", Caption(
     "Line chart of the loss over steps of gradient descent, with none, one and two factors given.",
     "A product of parts is learned late and abruptly; with parts given, at once.",
 ))  # fmt: skip
+SIMILARITY_OVER_TRAINING = _page("likeness", Caption(
+    "When learning in context looks like gradient descent",
+    "Line charts over training steps: accuracy in context, zero-shot and after the updates; SimAOU of the updates, dotted that of a random change with the same effect; and what the right labels add to it.",
+    "Likeness is the distance between a line and the dotted one of its colour; likeness in what the labels say is the last panel alone, whose null is 0.",
+))  # fmt: skip
+HIDDEN_LEAD = _page("elicited", Caption(
+    "There before it shows",
+    "Line chart over training steps: accuracy of the nets as they are and with parts of the circuit given; below, dots for the step at which each run first reached the level, open where attention was drawn at random.",
+    "A dot to the left of that of the net as it is: the ability was there, but for the part that was given. If it stands at the first step, the given part does the task by itself.",
+))  # fmt: skip
+SUPPORTIVE = _page("on_top", Caption(
+    "Which training sequences support learning in context",
+    "Dots for each seed: how far the loss fell in context and zero-shot after training on each set; below, bars for the parts of the training that the sets are made of.",
+    "The supportive set should stand above the random one and the one matched in gradient norm, in context more than zero-shot.",
+))  # fmt: skip
