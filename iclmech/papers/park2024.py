@@ -9,7 +9,7 @@ from iclmech._base import Result
 
 from ._calls import call
 from ._paper import Asking, Paper, PaperClaim, Reading
-from ._readings import in_every_run, over_seeds
+from ._readings import claimed
 
 _TRAIN = call("train", quick={"seeds": 3, "steps": 650, "rows": 128}, full={"seeds": 6, "steps": 1200}, world="classes")
 
@@ -22,23 +22,9 @@ def _lead(asking: Asking) -> dict[str, Result]:
     return {"training": history, "lead": hidden_lead(history, ("match", "previous_token"), rows=asking.size(128, 256))}
 
 
-def _steps(clamp: str) -> Callable[[Any], Reading]:
-    return lambda results: over_seeds(results["lead"].leads(clamp))
-
-
-def _beyond_control(clamp: str) -> Callable[[Any], Reading]:
-    """Steps by which the clamp comes before its control; a control that never comes counts with the last snapshot."""
-
-    def read(results: Any) -> Reading:
-        data = results["lead"].data
-        last = float(data["step"].values[-1])
-        ours, theirs = (data["reached"].sel(condition=c).values for c in (clamp, f"random pattern: {clamp}"))
-        import numpy as np
-
-        ahead = np.nan_to_num(theirs, nan=last) - np.nan_to_num(ours, nan=last)
-        return in_every_run(ahead, ahead > 0, "earlier than its control")
-
-    return read
+def _claim(words: str) -> Callable[[Any], Reading]:
+    """The experiment's own claim, which knows when a clamp does the task by itself."""
+    return claimed(words, n=3, part="lead")
 
 
 PAPER = Paper(
@@ -51,15 +37,18 @@ PAPER = Paper(
     claims=(
         PaperClaim(
             "An intervention elicits the ability before behaviour shows it (match given)",
-            run="clamps on snapshots", read=_steps("match"), effect="steps from elicited to shown", unit="steps", control="the net as it is",
+            run="clamps on snapshots", read=_claim("With match given"), effect="steps from elicited to shown", unit="steps",
+            rule="the experiment's own", control="the net as it is",
         ),
         PaperClaim(
             "An intervention elicits the ability before behaviour shows it (previous token given)",
-            run="clamps on snapshots", read=_steps("previous_token"), effect="steps from elicited to shown", unit="steps", control="the net as it is",
+            run="clamps on snapshots", read=_claim("With previous token given"), effect="steps from elicited to shown", unit="steps",
+            rule="the experiment's own", control="the net as it is",
         ),
         PaperClaim(
             "It is what the match says, not that attention was replaced",
-            run="clamps on snapshots", read=_beyond_control("match"), effect="steps ahead of the control", unit="steps", source="ours",
+            run="clamps on snapshots", read=_claim("It is what match says"), effect="share of the runs in which it comes before its control",
+            unit="share of runs", source="ours",
             rule="the experiment's own", control="the same heads with attention drawn at random",
         ),
     ),
