@@ -16,8 +16,8 @@ from iclmech.papers import ELSEWHERE, Paper, Reproduction
 
 HEAD = """# Papers
 
-Each paper that the toolkit covers is a command: `iclmech reproduce NAME` asks its claims here and judges each by a rule, with a
-margin δ, that stood in the paper's file before anything was run. *Holds*: the interval, corrected for the number of claims of the
+Each paper that the toolkit covers is a command: `iclmech reproduce NAME` asks its claims here and judges each by the rule, with
+the margin δ, that stands in the paper's file. *Holds*: the interval, corrected for the number of claims of the
 paper (Holm), lies on the claim's side of δ. *Does not hold*: it lies on the other side. *Not shown*: neither. A claim that does not
 hold here is a finding about these models, and says what would have to differ; it is no verdict on the paper, which studied others.
 Runs marked *quick* take 25 CPU-seconds at most. `iclmech papers` lists the papers; {doc}`how to add one <howto/extend>`.
@@ -95,7 +95,12 @@ def section(paper: Paper, runs: list[Reproduction]) -> str:
                 row.control,
             )
             lines.append("| " + " | ".join(map(escaped, cells)) + " |")
-    return "\n".join([*lines, "", *(f"{n}. {escaped(note)}." for n, note in enumerate(notes, 1))]).rstrip() + "\n"
+    return (
+        "\n".join(
+            [*lines, "", *(f"{n}. {escaped(note[:1].upper() + note[1:])}." for n, note in enumerate(notes, 1))]
+        ).rstrip()
+        + "\n"
+    )
 
 
 def overview(found: dict[str, list[Reproduction]]) -> str:

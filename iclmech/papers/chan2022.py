@@ -28,11 +28,13 @@ PAPER = Paper(
             "What drives in-context learning takes from learning in weights",
             run="phases", read=moved("in_weights", "bursty", 1.0, 0.5), effect="in-weights accuracy, half bursty less bursty",
             unit="accuracy", margin=0.1, control="all sequences bursty",
+            otherwise="classes enough that the weights cannot hold them all anyway",
         ),
         PaperClaim(
             "Under a skewed distribution of classes both are learned",
             run="skew", read=both(), effect="the smaller of the two accuracies", unit="accuracy", rule="the experiment's own",
             control="both at least .4",
+            otherwise="a longer training: a quick run ends before the context is used",
         ),
         PaperClaim("Recurrent models do not learn in context from the same data", why_not="there are no recurrent models here: every net is a transformer"),
     ),

@@ -51,6 +51,6 @@ PAGE = Page(
     question=_question,
     captions=_captions,
     small_print="Brackets: 95 % intervals, uncorrected; verdicts by Holm's correction over the claims of the paper. Rules and "
-    "margins were written down before anything was run.",
+    "margins stand in the paper's file.",
     tables=_tables,
 )
