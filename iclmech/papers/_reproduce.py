@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iclmech._base import REGISTRIES, Cells, Result, provenance, track
+from iclmech._base import REGISTRIES, Cells, ICLMechError, RegistryError, Result, provenance, track
 from iclmech.experiments import ExperimentError, Given, command_of
 
 from ._paper import NAN, Asking, Paper, Reading
@@ -86,6 +86,8 @@ def run_paper(
     kept, found = cells or Cells(), {}
     live: dict[str, Any] = {}
     used = [name for name in paper.runs if any(claim.run == name for claim in paper.claims)]
+    if used and asking.name:
+        asking.model  # noqa: B018 - a model that cannot be loaded is an error, not a refusal
     for name in track(used, paper.name, enabled=progress):
         found[name] = kept.once(f"run {name}", partial(_asked, paper, name, asking, live))
     readings = [_reading(found, claim.run, n) for n, claim in enumerate(paper.claims)]
@@ -110,7 +112,9 @@ def _asked(paper: Paper, name: str, asking: Asking, live: dict[str, Any]) -> dic
     mine = {str(n): claim.read for n, claim in enumerate(paper.claims) if claim.run == name and claim.read is not None}
     try:
         result = live[name] = paper.runs[name](asking)
-    except ExperimentError as error:  # the model or the task at hand is none for this experiment, which says why
+    except RegistryError:  # a paper that names what is not there is a mistake, not a refusal
+        raise
+    except ICLMechError as error:  # the model or the task at hand is none for this experiment, which says why
         return {"readings": {n: asdict(Reading(NAN, why_not=str(error))) for n in mine}, **_took(begun)}
     readings = {n: asdict(read(result)) for n, read in mine.items()}
     parts: Mapping[str, Any] = result if isinstance(result, Mapping) else {"": result}

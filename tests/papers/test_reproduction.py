@@ -104,6 +104,15 @@ def test_a_model_that_an_experiment_refuses_makes_its_claims_not_applicable():
     assert "clamp=z" in claim.about["note"]
 
 
+def test_a_misspelt_model_or_experiment_is_an_error_and_no_refusal():
+    planted("planted-model", model="icl-mini")
+    with pytest.raises(icl.ICLMechError, match="no-such-model"):
+        icl.reproduce("planted-model", model="./no-such-model")
+    planted("planted-experiment", runs={"toy": call("three-fractor")})
+    with pytest.raises(icl.ICLMechError, match="Did you mean 'three-factor'"):
+        icl.reproduce("planted-experiment")
+
+
 def test_a_mistake_in_a_papers_file_is_not_taken_for_a_refusal():
     wrong = PaperClaim("C", run="toy", read=claimed("no such claim"), effect="e", unit="u", control="c")
     planted("planted-wrong", claims=(wrong,))
