@@ -92,7 +92,8 @@ def test_figure_and_page_show_claim_margin_and_command(tmp_path: Path):
 
 def test_a_figure_of_claims_without_numbers_says_so():
     planted("planted-empty", claims=CLAIMS[1:], runs={})
-    texts = [a.text for a in icl.reproduce("planted-empty").figures()["claims"].layout.annotations]
+    figure: Any = icl.reproduce("planted-empty").figures()["claims"]
+    texts = [a.text for a in figure.layout.annotations]
     assert any("None of the claims" in text for text in texts)
 
 
