@@ -211,3 +211,14 @@ def readable(target: str) -> Callable[[Result], Reading]:
         return replace(found, note=f"{note}; {found.note}")
 
     return read
+
+
+def label_specific(update: str) -> Callable[[Any], Reading]:
+    """Reads what the right labels add to the similarity of an update, trained model, mean over layers, seeds and queries."""
+
+    def read(result: Any) -> Reading:
+        at = result.means.sel(comparison=update, variant="trained")
+        low, high = (float(v) for v in at["sim_aou_labels_mean_ci"].values)
+        return Reading(float(at["sim_aou_labels_mean"]), low, high, result.means.sizes["seed"])
+
+    return read

@@ -48,7 +48,7 @@ PAPER = Paper(
     ),
     runs={
         "circuit": call(
-            "circuit", quick={"k": 8, "n_queries": 32, "n_contexts": 2, "n_held_out": 16, "windows": ((0, 1), (2, 3), (0, 3)), "untrained": False},
+            "circuit", quick={"k": 8, "n_queries": 48, "n_contexts": 2, "n_held_out": 24, "seeds": 5, "windows": ((0, 1), (2, 3), (0, 3)), "untrained": False},
             full={"k": 32, "n_queries": 128, "seeds": 5}, task=task_for("mini/held-pair", "words/language"), seeds=3,
         )
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._calls import call, each, task_for
 from ._paper import Paper, PaperClaim, Reading
-from ._readings import claimed, contrast, in_most, overall, valued
+from ._readings import claimed, contrast, in_most, label_specific, valued
 
 _MINI = ("mini/sentiment", "mini/topic", "mini/subjectivity", "mini/cluster", "mini/held-pair")
 _WORDS = ("words/category", "words/language", "words/plural")
@@ -64,14 +64,14 @@ PAPER = Paper(
         ),
         PaperClaim(
             "What the right labels add to GD's shift is like what they add to ICL's",
-            run="labels", read=overall("sim_aou_labels", "gd"), effect="label-specific similarity Δ, whose null is zero", unit="cosine",
+            run="labels", read=label_specific("gd"), effect="label-specific similarity Δ, whose null is zero", unit="cosine",
             source="ours", control="permuted labels on both sides",
         ),
     ),
     runs={
         "published protocol": each(
             "task", lambda asking: (asking.task("mini/sentiment", "words/language"),), lambda asking: (asking.own_task,) if asking.own_task else _MINI if asking.small else _WORDS, call, "compare",
-            quick={"k": 16, "n_queries": 32, "seeds": 3}, full={"k": 32, "n_queries": 128, "seeds": 5},
+            quick={"k": 8, "n_queries": 24, "seeds": 3}, full={"k": 32, "n_queries": 128, "seeds": 5},
             controls=("none",), updates=("gd", "lcgd"), preset="deutch2024",
         ),
         "controls": call(
@@ -79,7 +79,7 @@ PAPER = Paper(
             task=task_for("mini/sentiment", "words/language"), controls=("matched_update", "untrained", "icl:unrelated_text"),
         ),
         "labels": call(
-            "compare", quick={"k": 8, "n_queries": 16, "seeds": 3, "lr": 0.03}, full={"k": 32, "n_queries": 64, "seeds": 5},
+            "compare", quick={"k": 4, "n_queries": 16, "seeds": 3, "lr": 0.03}, full={"k": 32, "n_queries": 64, "seeds": 5},
             task=task_for("mini/topic-symbols", "words/language"), updates=("gd",), controls=("none",), label_specific=True,
         ),
     },
