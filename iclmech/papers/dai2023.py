@@ -57,15 +57,15 @@ PAPER = Paper(
     ),
     runs={
         "finetuning": call(
-            "compare", quick={"k": 8, "n_queries": 48, "seeds": 3, "lr": 0.03}, full={"k": 32, "n_queries": 128, "seeds": 5},
+            "compare", quick={"k": 8, "n_queries": 96, "seeds": 5, "lr": 0.03}, full={"k": 32, "n_queries": 128, "seeds": 5},
             task=task_for("mini/sentiment", "words/language"), updates=("gd",), controls=("none",), metrics=("rec2ftp_gain", "attention_gain"),
         ),
         "dual form": each(
-            "prompts_seed", (0, 1, 2), (0, 1, 2, 3, 4), call, "dual-form", quick={"n_queries": 8}, full={"n_queries": 32},
+            "prompts_seed", (0, 1, 2, 3, 4), (0, 1, 2, 3, 4), call, "dual-form", quick={"n_queries": 8}, full={"n_queries": 32},
             task=task_for("mini/sentiment", "words/language"), lr=0.03,
         ),
         "momentum": call(
-            "momentum", quick={"n_queries": 16, "n_contexts": 4, "etas": (0.01, 0.1), "draws": 1, "k": 8}, full={"n_queries": 128},
+            "momentum", quick={"n_queries": 48, "n_contexts": 8, "etas": (0.01, 0.1), "draws": 1, "k": 8}, full={"n_queries": 128},
             task=task_for("mini/sentiment", "words/language"),
         ),
     },

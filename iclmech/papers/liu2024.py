@@ -59,7 +59,7 @@ PAPER = Paper(
     ),
     runs={
         "steering": call(
-            "steer", quick={"n_queries": 24, "n_fit": 16, "strengths": (-0.1, -0.03, 0.0, 0.03, 0.1), "n_permutations": 2}, full={"n_queries": 128, "seeds": 5},
+            "steer", quick={"n_queries": 32, "seeds": 5, "n_fit": 16, "strengths": (-0.1, -0.03, 0.0, 0.03, 0.1), "n_permutations": 2}, full={"n_queries": 128, "seeds": 5},
             task=task_for("mini/sentiment", "words/opposite"), method="in_context", k=16, seeds=3,
         )
     },
