@@ -125,6 +125,7 @@ def page(directory: Path) -> str:
         )
         for name in known
     }
+    missing = [name for name, mine in found.items() if not mine]
     found = {name: mine for name, mine in found.items() if mine}
     stale = [
         n
