@@ -136,12 +136,10 @@ def page(directory: Path) -> str:
     if stale:
         raise SystemExit(f"saved runs of {', '.join(stale)} have other claims than the paper's file: run them again.")
     rest = "\n".join(f"* **{system}**: {why}." for system, why in ELSEWHERE.items())
-    parts = [
-        HEAD,
-        overview(found),
-        *(section(known[n], mine) for n, mine in found.items()),
-        f"## Not asked here\n\n{rest}\n",
-    ]
+    sections = [section(known[name], mine) for name, mine in found.items()]
+    parts = [HEAD, overview(found), *sections, f"## Not asked here\n\n{rest}\n"]
+    if missing:
+        parts.append(f"No run of {', '.join(missing)} was saved when this page was written.\n")
     return "\n".join(parts)
 
 
