@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: campaign gpu help run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
+.PHONY: campaign gpu help papers run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -41,6 +41,10 @@ real: smollm2 ## the main job on SmolLM2-135M-Instruct with a real task, and its
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force --estimate
 	$(BIN)/iclmech compare --model smollm2-135m --task words/plural --wrong-task words/capital-cities --k 16 --n-queries 64 --out runs/real --force
 	$(BIN)/iclmech report runs/real --force
+
+papers: $(VENV)/.installed ## ask every paper's claims, in full, and write docs/papers.md (hours; make papers SIZE=--quick: a quarter of an hour)
+	for p in $$($(BIN)/iclmech papers --names); do $(BIN)/iclmech reproduce $$p $(SIZE) --force || exit 1; done
+	$(BIN)/python scripts/papers_table.py runs/reproduce docs/papers.md
 
 functions: $(VENV)/.installed ## train learners of functions by every recipe, three seeds, and ask them everything (two to three hours)
 	$(BIN)/python scripts/functions.py runs/functions 0 1 2

@@ -9,6 +9,7 @@ from . import (
     functions as functions,
     interventions as interventions,
     mini as mini,
+    papers as papers,
     selection as selection,
     vectors as vectors,
 )
@@ -62,6 +63,7 @@ from .models import (
     load_model as load_model,
     weights_view as weights_view,
 )
+from .papers import Reproduction as Reproduction, list_papers as list_papers, reproduce as reproduce
 from .report import write_report as write_report
 from .sweeps import Sweep as Sweep, sweep as sweep
 from .tasks import (

@@ -6,6 +6,7 @@ _COMPARISON = "iclmech.experiments.comparison"
 _CONTROLS = f"{_COMPARISON}.controls"
 _FUNCTIONS = "iclmech.functions"
 _MEASURES = f"{_COMPARISON}._measures"
+_PAPERS = "iclmech.papers"
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "experiment": {
@@ -45,6 +46,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "task-diversity": f"{_FUNCTIONS}._curves_request:TASK_DIVERSITY",
         "compare-updates": f"{_FUNCTIONS}._updates_request:COMPARE_UPDATES",
         "compare-predictors": f"{_FUNCTIONS}._predictors_request:COMPARE_PREDICTORS",
+        "reproduce": "iclmech.papers._request:REPRODUCE",
     },
     "measure": {
         "sim_aou": f"{_MEASURES}:SIM_AOU",
@@ -52,6 +54,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "sim_am": f"{_MEASURES}:SIM_AM",
         "rec2ftp": f"{_MEASURES}:REC2FTP",
         "change_agreement": f"{_MEASURES}:CHANGE_AGREEMENT",
+        "rec2ftp_gain": f"{_MEASURES}:REC2FTP_GAIN",
+        "attention_gain": f"{_MEASURES}:ATTENTION_GAIN",
         "label_js": f"{_MEASURES}:LABEL_JS",
         "accuracy": f"{_MEASURES}:ACCURACY",
         "label_nll": f"{_MEASURES}:LABEL_NLL",
@@ -88,6 +92,40 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "icl:random_context": f"{_CONTROLS}._tuned_context:RANDOM",
     },
     "task source": {},
-    "paper": {},
+    "paper": {
+        "deutch2024": f"{_PAPERS}.deutch2024:PAPER",
+        "dai2023": f"{_PAPERS}.dai2023:PAPER",
+        "shen2024": f"{_PAPERS}.shen2024:PAPER",
+        "cho2025": f"{_PAPERS}.cho2025:PAPER",
+        "singh2024": f"{_PAPERS}.singh2024:PAPER",
+        "reddy2024": f"{_PAPERS}.reddy2024:PAPER",
+        "chan2022": f"{_PAPERS}.chan2022:PAPER",
+        "anand2025": f"{_PAPERS}.anand2025:PAPER",
+        "kirsch2022": f"{_PAPERS}.kirsch2022:PAPER",
+        "han2023": f"{_PAPERS}.han2023:PAPER",
+        "park2024": f"{_PAPERS}.park2024:PAPER",
+        "akyurek2023": f"{_PAPERS}.akyurek2023:PAPER",
+        "vonoswald2023": f"{_PAPERS}.vonoswald2023:VON_OSWALD",
+        "zhang2024": f"{_PAPERS}.vonoswald2023:ZHANG",
+        "panwar2024": f"{_PAPERS}.panwar2024:PAPER",
+        "zhang2023bma": f"{_PAPERS}.zhang2023bma:PAPER",
+        "bhattamishra2024": f"{_PAPERS}.bhattamishra2024:PAPER",
+        "sequential2023": f"{_PAPERS}.sequential2023:PAPER",
+        "guo2024": f"{_PAPERS}.guo2024:PAPER",
+        "rep2023": f"{_PAPERS}.rep2023:PAPER",
+        "akyurek2024": f"{_PAPERS}.akyurek2024:PAPER",
+        "liu2024": f"{_PAPERS}.liu2024:PAPER",
+        "hendel2023": f"{_PAPERS}.hendel2023:HENDEL",
+        "todd2024": f"{_PAPERS}.hendel2023:TODD",
+        "fei2023": f"{_PAPERS}.fei2023:PAPER",
+        "li2024": f"{_PAPERS}.li2024:PAPER",
+        "su2023": f"{_PAPERS}.su2023:SU",
+        "ideal2024": f"{_PAPERS}.su2023:IDEAL",
+        "dynaicl2023": f"{_PAPERS}.su2023:DYNAICL",
+        "cpt2024": f"{_PAPERS}.cpt2024:PAPER",
+        "wang2024": f"{_PAPERS}.wang2024:PAPER",
+        "chen2023": f"{_PAPERS}.chen2023:PAPER",
+        "walk2023": f"{_PAPERS}.walk2023:PAPER",
+    },
     "directory": {"sweep.json": "iclmech.sweeps:open_sweep"},
 }

@@ -84,15 +84,17 @@ def _run(name: str, command: Any) -> None:
     check_request(request)
     if getattr(command, "estimate", False):
         return _say(str(experiment.estimated(request)))
-    path = refuse_overwrite(writable_directory(command.out) / RESULT, command.force)
+    usual = command.out == Path("runs") / name
+    out = command.out / request.folder if usual else command.out
+    path = refuse_overwrite(writable_directory(out) / RESULT, command.force)
     try:
-        result = experiment.run(request, progress=not command.quiet, out=command.out, force=command.force)
+        result = experiment.run(request, progress=not command.quiet, out=out, force=command.force)
     except KeyboardInterrupt as stop:
         if experiment.keeps:
-            stop.args = (f"stopped; what was finished is in {command.out}, and the same command goes on from it.",)
+            stop.args = (f"stopped; what was finished is in {out}, and the same command goes on from it.",)
         raise
     _show(result)
-    _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
+    _say(f"Result: {path}   Table: {out / 'summary.csv'}   Report: iclmech report {out}")
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,8 @@ class Tasks:
 
 def commands() -> dict[str, Callable[..., Any]]:
     """Name → command: the experiments in order of registration, then the rest."""
+    from iclmech.papers._catalogue import Papers as papers
+
     found: dict[str, Callable[..., Any]] = {name: experiment_command(name) for name in REGISTRIES["experiment"]}
     return {
         **found,
@@ -222,6 +226,7 @@ def commands() -> dict[str, Callable[..., Any]]:
         "sweep": Sweep,
         "train-mini": TrainMini,
         "models": Models,
+        "papers": papers,
         "get": Get,
         "tasks": Tasks,
     }

@@ -50,6 +50,7 @@ AREAS = (
     Area("functions", "iclmech.functions", "iclmech.functions", "functions/__init__.py", "Families of functions, their exact posteriors, linear attention."),
     Area("predictors", "iclmech.functions.predictors", "iclmech.functions.predictors", "functions/predictors/__init__.py", "What an algorithm answers behind every prefix."),
     Area("dynamics", "iclmech.dynamics", "iclmech.dynamics", "dynamics/__init__.py", "How in-context learning forms: worlds, stacks of small nets, clamps, snapshots."),
+    Area("papers", "iclmech.papers", "iclmech.papers", "papers/__init__.py", "What papers claim, and what becomes of it here."),
     Area("mini", "iclmech.mini", "iclmech.mini", "mini/__init__.py", "The world of icl-mini."),
     Area("training", "iclmech.training", "iclmech.training", "training/__init__.py", "Small nets and the one trainer."),
     Area("mini-training", "iclmech.experiments.mini", "iclmech.experiments.mini", "experiments/mini/__init__.py", "Training and measuring models of icl-mini's kind."),

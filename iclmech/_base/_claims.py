@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-Verdict = Literal["holds", "does not hold", "not shown", "not applicable"]
+Verdict = Literal["holds", "does not hold", "not shown", "not applicable", "quick: no claim"]
 COLUMNS = ("claim", "measured", "low", "high", "control", "rule", "verdict")
 
 

@@ -71,7 +71,7 @@ def judge_leads(
     if len(leads) > 1:
         rule += f" for {len(leads)}"
     made = []
-    for lead, d, p in zip(leads, at, holm(p_values), strict=True):
+    for lead, d, raw, p in zip(leads, at, p_values, holm(p_values), strict=True):
         mean, (low, high) = float(d[lead.name]), (float(v) for v in d[f"{lead.name}_ci"].values)
         verdict: Verdict = (
             "not applicable"
@@ -83,6 +83,8 @@ def judge_leads(
             else "does not hold"
         )
         made.append(
-            Claim(lead.claim, mean, low, high, lead.control, rule, verdict, {"p_adjusted": float(p), **lead.at})
+            Claim(
+                lead.claim, mean, low, high, lead.control, rule, verdict, {"p": raw, "p_adjusted": float(p), **lead.at}
+            )
         )
     return made

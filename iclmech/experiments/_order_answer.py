@@ -18,11 +18,13 @@ def claims_of(data: xr.Dataset) -> list[Claim]:
     at = [data.sel(pair=pair) for pair in pairs]
     p_values = [float(d["lead_p"]) if bool(d["lead_claims"]) else float("nan") for d in at]
     found = []
-    for pair, d, p in zip(pairs, at, holm(p_values) if pairs else (), strict=True):
+    for pair, d, raw, p in zip(pairs, at, p_values, holm(p_values) if pairs else (), strict=True):
         mean, (low, high) = float(d["lead"]), (float(v) for v in d["lead_ci"].values)
         verdict: Any = "not shown" if not p < 0.05 else "holds" if mean > 0 else "does not hold"
         rule = f"paired difference by query, two-way over seeds and queries; p < 0.05 after Holm's correction for {len(pairs)}"
-        found.append(Claim(_more_often(pair), mean, low, high, _other(pair), rule, verdict, {"p_adjusted": float(p)}))
+        found.append(
+            Claim(_more_often(pair), mean, low, high, _other(pair), rule, verdict, {"p": raw, "p_adjusted": float(p)})
+        )
     return found
 
 

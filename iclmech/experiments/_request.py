@@ -36,6 +36,11 @@ class Request:
     positional: ClassVar[tuple[str, ...]] = ()
     """Fields that the command line takes without a flag."""
 
+    @property
+    def folder(self) -> str:
+        """Where its result stands by default below the directory of its experiment; empty: there itself."""
+        return ""
+
     def record(self) -> dict[str, Any]:
         """The request for a file: JSON-serialisable, tuples as lists."""
         return {f.name: _listed(getattr(self, f.name)) for f in fields(self)}

@@ -182,5 +182,6 @@ CHOICES: dict[str, dict[str, Names]] = {
     "DualFormRequest": {"update": lambda: REGISTRIES["update"].names()},
     "CircuitRequest": {"selection": ("random", "balanced")},
     "PublishedRequest": {"paper": ("deutch2024",)},
+    "ReproduceRequest": {"name": lambda: REGISTRIES["paper"].names()},
 }
 """Field of one request → the names that it takes."""

@@ -15,6 +15,7 @@ from ._clamp_curves import clamp_curves, factor_curves, forgetting_curves, progr
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._facts import facts_accuracy
+from ._forest import claims_forest
 from ._formation import formation
 from ._function_updates import function_against_mechanism, updates_by_layer
 from ._head_effects import head_effects
@@ -267,3 +268,8 @@ def pasting_figures(result: Any) -> Figures:
 def tuning_figures(result: TunedContexts) -> Figures:
     """Accuracy and loss by radius."""
     return {"radius": accuracy_by_radius(result)}
+
+
+def reproduction_figures(result: Result) -> Figures:
+    """The claims with their margins."""
+    return {"claims": claims_forest(result)}

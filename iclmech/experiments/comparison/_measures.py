@@ -21,6 +21,29 @@ def rec2ftp_by_query(zs: Activations, icl: Activations, ft: Activations) -> Tens
     return metrics.rec2ftp(zs, icl, ft, zs.meta["labels"], by_query=True)
 
 
+def rec2ftp_gain(zs: Activations, icl: Activations, ft: Activations) -> Tensor:
+    """Rec2FTP less the share of all zero-shot errors that ICL mends; NaN for queries that zero-shot answers rightly.
+
+    With f, i = 1 where the update, ICL is right, p = mean f and R = Rec2FTP: f (i - R) / p + R - i, whose mean is the
+    difference, and whose spread is that of the ratio to first order.
+    """
+    import torch
+
+    before, mended, right = (correct(acts).double() for acts in (zs, ft, icl))
+    wrong = before == 0
+    share = mended[wrong].mean()
+    recall = (mended * right)[wrong].mean() / share
+    value = mended * (right - recall) / share + recall - right
+    return torch.where(wrong & (share > 0), value, torch.nan).float()
+
+
+def attention_gain(zs: Activations, icl: Activations, ft: Activations) -> Tensor:
+    """How much nearer the update brings attention scores to ICL's, undifferenced: cos(ICL, FT) - cos(ICL, ZS)."""
+    from iclmech.analysis import metrics
+
+    return metrics.attention_similarity(icl, ft) - metrics.attention_similarity(icl, zs)
+
+
 def change_agreement_by_query(zs: Activations, icl: Activations, ft: Activations) -> Tensor:
     """`metrics.change_agreement` query by query."""
     from iclmech.analysis import metrics
@@ -94,6 +117,10 @@ SIM_AM = Measure(
 REC2FTP = Measure("rec2ftp", rec2ftp_by_query, (), "Rec2FTP", "share of queries", (0, 1))
 CHANGE_AGREEMENT = Measure(
     "change_agreement", change_agreement_by_query, (), "change agreement", "share of queries", (0, 1)
+)
+REC2FTP_GAIN = Measure("rec2ftp_gain", rec2ftp_gain, (), "Rec2FTP beyond chance", "share of queries", (-1, 1))
+ATTENTION_GAIN = Measure(
+    "attention_gain", attention_gain, ("layer", "head"), "attention nearer to ICL's", "difference of cosines", (-2, 2)
 )
 LABEL_JS = Measure("label_js", label_js_from_icl, (), "label divergence (JS)", "nats", (0, None))
 ACCURACY = Measure("accuracy", correct, (), "accuracy", "share of queries", (0, 1), of="setting")

@@ -104,7 +104,7 @@ class Steering(Result):
                 verdict = "does not hold"
             own_rule = f"{rule}; does not hold within ± {MARGIN:g}" if control in _CONTROLS else rule
             against = "zero-shot" if control == "zs" else control
-            about = {"p_adjusted": float(adjusted[name]), "contrast": name}
+            about = {"p": leads[name][3], "p_adjusted": float(adjusted[name]), "contrast": name}
             found.append(Claim(what, mean, low, high, against, own_rule, verdict, about))
         return [*found, self._stands_in(leads), self._own()]
 
