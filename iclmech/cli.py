@@ -11,6 +11,7 @@ import difflib
 import io
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
@@ -18,12 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, Result, refuse_overwrite
+from iclmech._base import REGISTRIES, refuse_overwrite
 from iclmech._complaint import complain, first_of_frame, told_in_one_line
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from iclmech.experiments import Request
 
 RESULT, REPORT = "result.nc", "report.html"
@@ -91,7 +90,9 @@ def _run(name: str, command: Any) -> None:
         if experiment.keeps:
             stop.args = (f"stopped; what was finished is in {command.out}, and the same command goes on from it.",)
         raise
-    _show(result)
+    _say(str(result))
+    for note in result.notes:
+        _say(textwrap.fill(f"Note: {note}", 80))
     _say(f"Result: {path}   Table: {command.out / 'summary.csv'}   Report: iclmech report {command.out}")
 
 
@@ -263,29 +264,6 @@ def _meant(arguments: list[str]) -> str:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
-
-
-def _show(result: Result) -> None:
-    """The answer, then the tables of the result, then its notes."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    for sentence in result.answer():
-        console.print(sentence, markup=False)
-    for title, frame in result.tables().items():
-        _print_table(console, frame, title)
-    for note in result.notes:
-        console.print(f"Note: {note}", markup=False)
-
-
-def _print_table(console: Any, frame: pd.DataFrame, title: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*map(str, frame.columns), title=title)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(Text(f"{value:.3f}" if isinstance(value, float) else str(value)) for value in row))
-    console.print(table)
 
 
 if __name__ == "__main__":

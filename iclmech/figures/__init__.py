@@ -40,6 +40,7 @@ from ._clamp_curves import (
     forgetting_curves as forgetting_curves,
     progress_curves as progress_curves,
 )
+from ._contrasts import contrasts as contrasts
 from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence
 from ._facts import facts_accuracy as facts_accuracy
