@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, refuse_overwrite
+from iclmech._base import REGISTRIES, FileError, refuse_overwrite
 from iclmech._complaint import complain, first_of_frame, told_in_one_line
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ def _run(name: str, command: Any) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """One self-contained HTML page from a saved result of any kind."""
+    """One self-contained HTML page from saved results of any kind."""
 
-    result: tyro.conf.Positional[Path]
-    """A directory that a command wrote, or its result.nc."""
+    result: tyro.conf.Positional[tuple[Path, ...]]
+    """Directories that commands wrote, or their result.nc; several make one page."""
     out: str = ""
     """The page; empty: report.html beside the result."""
     force: bool = False
@@ -112,9 +112,13 @@ class Report:
         from iclmech.experiments import load
         from iclmech.report import write_report
 
-        beside = self.result if self.result.is_dir() else self.result.parent
+        if not self.result:
+            raise FileError("got no result; name a directory that a command wrote, such as runs/compare.")
+        first = self.result[0]
+        beside = first if first.is_dir() else first.parent
         target = refuse_overwrite(Path(self.out) if self.out else beside / REPORT, self.force)
-        write_report(load(self.result), target)
+        found = [load(path) for path in self.result]
+        write_report(found if len(found) > 1 else found[0], target)
         _say(f"Report: {target}")
 
 

@@ -108,7 +108,7 @@ def _lines(data: xr.Dataset, update: str) -> list[tuple[str, str, str]]:
 def control_name(key: str) -> str:
     """What the line of a control is called."""
     known = REGISTRIES["control"]
-    return plain((known[key].legend if key in known else "") or controlcontrol_name(key))
+    return plain((known[key].legend if key in known else "") or control_title(key))
 
 
 def _over_heads(data: xr.Dataset, measure: str, lr: int, comparison: str, variant: str) -> read.Band | None:
