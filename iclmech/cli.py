@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from iclmech._base import REGISTRIES, FileError, refuse_overwrite
+from iclmech._base._brief import text_table
 from iclmech._complaint import complain, first_of_frame, told_in_one_line
 
 if TYPE_CHECKING:
@@ -184,13 +185,16 @@ class TrainMini:
 
 @dataclass(frozen=True)
 class Models:
-    """Names of the shipped models and the snapshots of their training."""
+    """The models that load without a hub, and how many snapshots of their training there are."""
+
+    names: bool = False
+    """Only the names, one to a line, snapshots too."""
 
     def __call__(self) -> None:
-        """One name per line."""
-        from iclmech.models import list_models
+        """A table, or names."""
+        from iclmech.models import list_models, model_table
 
-        _say("\n".join(list_models()))
+        _say("\n".join(list_models()) if self.names else _laid(model_table()))
 
 
 @dataclass(frozen=True)
@@ -209,13 +213,22 @@ class Get:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Names of the shipped tasks and the presets."""
+    """The named tasks: what they ask, their label words, and what they need."""
+
+    names: bool = False
+    """Only the names, one to a line."""
 
     def __call__(self) -> None:
-        """One name per line."""
-        from iclmech.tasks import list_tasks
+        """A table, or names."""
+        from iclmech.tasks import list_tasks, task_table
 
-        _say("\n".join(list_tasks()))
+        _say("\n".join(list_tasks()) if self.names else _laid(task_table().drop(columns="source")))
+
+
+def _laid(table: Any) -> str:
+    """A table whose rows have names, as text."""
+    frame = table.reset_index().fillna("")
+    return text_table(list(frame.columns), frame.astype(str).values.tolist(), 100)
 
 
 def commands() -> dict[str, Callable[..., Any]]:

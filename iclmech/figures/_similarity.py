@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from iclmech._base import REGISTRIES
+from iclmech.experiments import control_title
 
 from . import _read as read
 from ._end_labels import end_labels
