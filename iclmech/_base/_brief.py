@@ -16,7 +16,21 @@ WIDTH = 80
 MOST_ROWS, MOST_COLUMNS = 12, 5
 _MEANS = ("mean", "measured")
 _LEAST = 14  # characters that a column of words keeps when others need the room
-_BESIDES = ("seed_sd", "seed_low", "seed_high", "n_seeds", "masked", "p", "claims", "note", "rule", "lr", "interval")
+_LONGEST = 60  # characters of a cell: what is longer is prose, and stands in the whole table
+_BESIDES = (
+    "seed_sd",
+    "seed_low",
+    "seed_high",
+    "n_seeds",
+    "masked",
+    "p",
+    "claims",
+    "note",
+    "rule",
+    "reason",
+    "lr",
+    "interval",
+)
 """Columns that are left to the whole table."""
 
 
@@ -45,26 +59,33 @@ def condensed(frame: pd.DataFrame, most: int = MOST_COLUMNS) -> pd.DataFrame:
 
     columns = {str(name): frame[name] for name in frame.columns}
     ends = {"low", "high"} <= set(columns)
+    known = {
+        name: v
+        for name, v in columns.items()
+        if name not in ("low", "high", *_BESIDES) and not bool(v.isna().to_numpy().all())
+    }
+    differ = {name: v for name, v in known.items() if name in _MEANS or len({str(one) for one in v}) > 1}
     texts: dict[str, list[str]] = {}
-    for name, values in columns.items():
-        same = len(frame) > 1 and name not in _MEANS and len({str(v) for v in values}) == 1
-        if name in ("low", "high", *_BESIDES) or same:
-            continue
-        texts[name] = [number(v) for v in values]
+    for name, values in (differ if len(frame) > 1 and len(differ) > 1 else known).items():
+        texts[name] = _cells(values)
         if ends and (name in _MEANS or (not set(_MEANS) & set(columns) and _before_low(list(columns), name))):
-            texts[_free("interval", texts)] = [
-                interval(a, b) for a, b in zip(columns["low"], columns["high"], strict=True)
-            ]
+            texts["interval"] = [interval(a, b) for a, b in zip(columns["low"], columns["high"], strict=True)]
+    short = {
+        name: cells for name, cells in texts.items() if name == "claim" or max(map(len, cells), default=0) <= _LONGEST
+    }
+    texts = short if len(short) > 1 else texts
     kept = _most_telling(list(texts), most)
     return pd.DataFrame({name: texts[name] for name in kept}, index=range(len(frame)))
 
 
+def _cells(values: Any) -> list[str]:
+    """Whole numbers as such, in a column that holds no others: pandas makes floats of them where some are missing."""
+    whole = all(not isinstance(v, float) or v != v or (v.is_integer() and abs(v) < 1e6) for v in values)
+    return [number(int(v) if whole and isinstance(v, float) and v == v else v) for v in values]
+
+
 def _before_low(names: Sequence[str], name: str) -> bool:
     return names.index("low") == names.index(name) + 1
-
-
-def _free(name: str, taken: dict[str, Any]) -> str:
-    return name if name not in taken else f"{name} "
 
 
 def _most_telling(names: list[str], most: int) -> list[str]:
@@ -101,7 +122,8 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int = 
 
 
 def _numeric(cell: str) -> bool:
-    return not cell or cell[0] in "0123456789−–-+.["
+    """A number, an interval, both, or nothing."""
+    return not set(cell.replace("%", "").replace("e", "")) - set("0123456789−–-+.,[]<   ")
 
 
 def _widths(natural: list[int], right: list[bool], room: int) -> list[int]:
@@ -122,6 +144,9 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The same table, which prints itself within 80 columns: the telling columns, and the names of the others below."""
     import pandas as pd
 
+    if not isinstance(frame, pd.DataFrame):
+        return frame
+
     class Table(pd.DataFrame):
         """A DataFrame in everything but `print`."""
 
@@ -136,11 +161,20 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     return Table(frame)
 
 
+def _fits(short: pd.DataFrame) -> bool:
+    """Whether words alone need be wrapped."""
+    columns = [[str(name), *short[name]] for name in short.columns]
+    least = [max(map(len, c)) if all(map(_numeric, c[1:])) else min(_LEAST, max(map(len, c))) for c in columns]
+    return sum(least) + 2 * (len(columns) - 1) <= WIDTH
+
+
 def told(frame: pd.DataFrame, most: int = 60) -> str:
     """A table as text of 80 columns, and what of it is not shown."""
     if frame.empty:
         return f"no rows; columns: {', '.join(map(str, frame.columns))}"
-    short = condensed(frame, 7)
+    short = next(
+        (found for columns in (7, 6) if _fits(found := condensed(frame, columns))), condensed(frame)
+    )  # the more, the better, while no interval must be broken
     text = text_table(list(short.columns), short.head(most).values.tolist())
     more = [f"{len(frame) - most} more rows"] if len(frame) > most else []
     hidden = [str(c) for c in frame.columns if str(c) not in short.columns and str(c) not in ("low", "high")]

@@ -8,6 +8,7 @@ name, when it is asked for, so that nothing here imports from the floors above:
 
 from __future__ import annotations
 
+import functools
 import operator
 import textwrap
 from collections.abc import Callable, Mapping
@@ -76,6 +77,12 @@ class Result:
         self.kind = kind or self.kind
         if provenance is not None:
             self._first.attrs["provenance"] = to_ascii_json(provenance)
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Every kind's summary prints itself within 80 columns."""
+        super().__init_subclass__(**more)
+        if "summary" in vars(cls):
+            cls.summary = _printable(cls.summary)
 
     @property
     def _first(self) -> xr.Dataset:
@@ -209,22 +216,38 @@ class Result:
 
     def __str__(self) -> str:
         """The answer, one table, and where the rest is: what `print` and the command line show."""
-        paragraphs = [textwrap.fill(visible(sentence), WIDTH) for sentence in self.answer()]
+        paragraphs = [textwrap.fill(visible(sentence), WIDTH) for sentence in self.answer() or [self._asked()]]
         table = self.brief()
         if len(table):
             paragraphs.append(text_table(list(table.columns), table.values.tolist()))
         return "\n\n".join([*paragraphs, textwrap.fill(self._rest(), WIDTH)])
 
+    def _asked(self) -> str:
+        """In the place of sentences, where a kind makes no claims."""
+        return getattr(self.experiment, "title", "") or f"A result of kind {self.kind!r}."
+
     def _rest(self) -> str:
-        notes = f"{len(self.notes)} notes in .notes; " if self.notes else ""
+        notes = f"{len(self.notes)} note{'s' * (len(self.notes) > 1)} in .notes; " if self.notes else ""
         return f"All numbers: .summary(); what is claimed, by which rule: .claims(); {notes}.figures() draws, icl.write_report() makes a page."
 
     def _repr_html_(self) -> str:
         table = self.brief()
         rows = table.values.tolist()
         return html_table(
-            list(table.columns), rows, title=repr(self), lead=self.answer(), notes=[*self.notes, self._rest()]
+            list(table.columns),
+            rows,
+            title=repr(self),
+            lead=self.answer() or [self._asked()],
+            notes=[*self.notes, self._rest()],
         )
+
+
+def _printable(summary: Any) -> Any:
+    @functools.wraps(summary)
+    def readable_summary(*arguments: Any, **options: Any) -> pd.DataFrame:
+        return readable(summary(*arguments, **options))
+
+    return readable_summary
 
 
 def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:

@@ -14,6 +14,7 @@ from iclmech.experiments import Entry
 from . import _read as read
 from ._frame import finish, note, panels
 from ._names import measure_name, measure_unit, setting_name
+from ._similarity import control_name
 from ._text import shortened
 from ._theme import GREY, PURPLE, SETTING_COLOURS, Theme, update_colour
 
@@ -52,7 +53,7 @@ def accuracy_by_setting(
     if not ordered:
         note(figure, "no setting with a value in this result")
     figure.update_yaxes(
-        tickvals=list(where.values()), ticktext=[_tick_text(setting_name(s, roster)) for s in where], range=[-0.6, len(ordered) - 0.4],
+        tickvals=list(where.values()), ticktext=[_tick_text(entries[s], setting_name(s, roster)) for s in where], range=[-0.6, len(ordered) - 0.4],
         showgrid=False, zeroline=False,
     )  # fmt: skip
     unit = measure_unit(measure)
@@ -117,9 +118,11 @@ def _known(data: xr.Dataset, measure: str, lr: int, setting: str) -> bool:
     return any(b is not None and not b.empty for b in bands)
 
 
-def _tick_text(name: str) -> str:
-    """In two lines where it is long: "after GD," and "random weight change"."""
+def _tick_text(entry: Entry, name: str) -> str:
+    """In two lines where it is long: "after GD," and "random weights", the short name of the control."""
     head, comma, rest = name.partition(", ")
+    if entry.tuned and entry.control:
+        rest = control_name(entry.control)
     return (
         f"{shortened(head, 22)},<br>{shortened(rest, 22)}"
         if comma and len(head + rest) > 18

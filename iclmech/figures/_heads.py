@@ -14,6 +14,7 @@ from iclmech._base import ICLMechError
 from . import _read as read
 from ._frame import finish, panels
 from ._names import comparison_name, measure_label, measure_name
+from ._signed_map import BAR
 from ._text import plain
 from ._theme import GREY, ORANGE, Theme
 
@@ -71,13 +72,15 @@ def head_map(
         _band(data, name, lr, {"comparison": c, "variant": variant} if c else {"variant": variant}) for c in wanted
     ]
     limit = _limit(bands)
-    masked = 0
-    for row, band in enumerate(bands, start=1):
-        masked += _draw(figure, data, measure, band, row, mark, named=masked == 0)
+    masked = sum(_draw(figure, data, measure, band, row, mark) for row, band in enumerate(bands, start=1))
     figure.update_layout(coloraxis=_colours(limit, measure_label(measure)))
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(n_layers, 14), showgrid=False, zeroline=False)
     figure.update_xaxes(title="head", dtick=_tick(n_heads, 16), showgrid=False, zeroline=False)
-    what = f"{masked:,} of {n_layers * n_heads * len(wanted):,} cells masked" if masked else "no cell masked"
+    what = (
+        f"{masked:,} of {n_layers * n_heads * len(wanted):,} cells are masked (grey): no shift, so no direction"
+        if masked
+        else "no cell masked"
+    )
     named = f" Hovering shows the {read.interval(data)}." if f"{measure}_pooled_ci" in data else ""
     about = (
         f"Mean over queries and seeds; {what}.{named} {read.sample(data)}"
@@ -90,8 +93,8 @@ def head_map(
         title=f"{title[:1].upper()}{title[1:]} by head",
         about=about,
         theme=theme,
-        legend_rows=int(masked > 0),
-        extra=58,
+        legend_rows=0,
+        extra=BAR,
     )
 
 
@@ -155,7 +158,7 @@ def _limit(bands: Sequence[read.Band]) -> tuple[float, float]:
 def _colours(limit: tuple[float, float], label: str) -> dict[str, Any]:
     """The scale with its name below it: the theme's purple to green around zero, which are no update's colours; else blue from zero."""
     bar = {"title": {"text": label, "side": "bottom", "font": {"size": 12}}, "orientation": "h", "thickness": 10, "len": 1, "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
-           "ypad": 26, "xpad": 0, "outlinewidth": 0, "nticks": 6}  # fmt: skip
+           "ypad": 8, "xpad": 0, "outlinewidth": 0, "nticks": 6}  # fmt: skip
     return {
         "autocolorscale": True,
         "cmin": limit[0],
@@ -172,7 +175,6 @@ def _draw(
     band: read.Band,
     row: int,
     mark: Sequence[tuple[int, int]],
-    named: bool,
 ) -> int:
     layers, heads = [int(v) for v in data["layer"].values], [int(v) for v in data["head"].values]
     hidden = np.isnan(band.mean)
@@ -190,11 +192,6 @@ def _draw(
             x=heads, y=layers, z=np.where(hidden, np.float32(1), np.float32(np.nan)), colorscale=[[0, GREY], [1, GREY]], showscale=False,
             opacity=0.45, xgap=gap, ygap=gap, hoverongaps=False, name="masked",
             hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: masked<extra></extra>", row=row, col=1,
-        )  # fmt: skip
-        figure.add_scatter(
-            x=[None], y=[None], mode="markers", name="masked: a shift without length has no direction", legendgroup="masked",
-            showlegend=named, marker={"symbol": "square", "size": 11, "color": GREY, "opacity": 0.6},
-            row=row, col=1,
         )  # fmt: skip
     if mark:
         figure.add_scatter(

@@ -128,6 +128,7 @@ def _over_heads(data: xr.Dataset, measure: str, lr: int, comparison: str, varian
 
 
 class _Style(NamedTuple):
+    key: str
     name: str
     colour: str
     dash: str
@@ -137,10 +138,10 @@ class _Style(NamedTuple):
 
 def _style(key: str, main: bool, is_deciding: bool, names: Sequence[str]) -> _Style:
     if main:
-        return _Style(f"<b>{update_name(key)}</b>", update_colour(key, names), "solid", 3, True)
+        return _Style(key, update_name(key), update_colour(key, names), "solid", 3, True)
     colour, dash = control_style(key)
     name = control_name(key)
-    return _Style(f"<b>{name}</b>", PURPLE, dash, 2.4, False) if is_deciding else _Style(name, colour, dash, 1.6, False)
+    return _Style(key, name, PURPLE, dash, 2.4, False) if is_deciding else _Style(key, name, colour, dash, 1.6, False)
 
 
 def deciding(data: xr.Dataset, measure: str, update: str, lr: int) -> str:
@@ -166,17 +167,17 @@ def _draw(
     if not np.isnan(band.low).all():
         for x, low, high in _runs(layers, band):
             figure.add_scatter(
-                x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", hoverinfo="skip", line={"width": 0},
+                x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", hoverinfo="skip", line={"width": 0}, legendgroup=style.key,
                 fillcolor=translucent(style.colour, 0.2 if style.width > 2 else 0.1), row=row, col=1,
             )  # fmt: skip
     said = [f"{m:.3f} [{lo:.3f}, {hi:.3f}]" if np.isfinite(lo) else f"{m:.3f}" for m, lo, hi in zip(*band, strict=True)]
     figure.add_scatter(
-        x=layers, y=band.mean, name=style.name, mode="lines+markers", connectgaps=False, customdata=said,
+        x=layers, y=band.mean, name=style.name, legendgroup=style.key, mode="lines+markers", connectgaps=False, customdata=said,
         line={"color": style.colour, "dash": style.dash, "width": style.width}, marker={"size": 6 if style.main else 3.5},
         hovertemplate=f"{style.name}<br>layer %{{x}}: %{{customdata}}<extra></extra>", row=row, col=1,
     )  # fmt: skip
     finite = band.mean[np.isfinite(band.mean)]
-    return [(float(finite[-1]), style.name, style.colour)]
+    return [(float(finite[-1]), f"<b>{style.name}</b>" if style.width > 2 else style.name, style.colour)]
 
 
 def _runs(layers: np.ndarray, band: read.Band) -> list[tuple[list, list, list]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from iclmech._base import ICLMechError, readable
+from iclmech._base import ICLMechError
 from iclmech.analysis.statistics import seed_spread
 
 from ._interval_names import interval_name, note_of
@@ -47,7 +47,7 @@ def summary_table(means: xr.Dataset, measures: Sequence[str] | None) -> pd.DataF
         rows += _contrast_rows(means, name, roster)
         rows += _gain_rows(means, roster) if name == "accuracy" else ()
     named = interval_name(means)
-    return readable(pd.DataFrame([{**row, "interval": named} for row in rows], columns=list(COLUMNS)))
+    return pd.DataFrame([{**row, "interval": named} for row in rows], columns=list(COLUMNS))
 
 
 def _lr(means: xr.Dataset, update: str, position: int) -> dict[str, Any]:
