@@ -12,12 +12,12 @@ from iclmech.tasks import PromptSet
 
 
 def accuracy(
-    model: ICLModel, prompts: PromptSet, setting: Setting = "icl", interventions: Sequence[Intervention] = ()
+    model: ICLModel | str, prompts: PromptSet, setting: Setting = "icl", interventions: Sequence[Intervention] = ()
 ) -> float:
     """Share of queries that are answered rightly: the likeliest label word, or (free text) the first answer token.
 
     Args:
-        model: with whatever updates are in force.
+        model: with whatever updates are in force, or the name of one.
         prompts: from `build_prompts`.
         setting: "icl" or "zs".
         interventions: changes to the pass.

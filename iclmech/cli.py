@@ -11,6 +11,7 @@ import difflib
 import io
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
@@ -18,12 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from iclmech._base import REGISTRIES, Result, refuse_overwrite
+from iclmech._base import REGISTRIES, FileError, refuse_overwrite
+from iclmech._base._brief import text_table
 from iclmech._complaint import complain, first_of_frame, told_in_one_line
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from iclmech.experiments import Request
 
 RESULT, REPORT = "result.nc", "report.html"
@@ -93,16 +93,18 @@ def _run(name: str, command: Any) -> None:
         if experiment.keeps:
             stop.args = (f"stopped; what was finished is in {out}, and the same command goes on from it.",)
         raise
-    _show(result)
+    _say(str(result))
+    for note in result.notes:
+        _say(textwrap.fill(f"Note: {note}", 80))
     _say(f"Result: {path}   Table: {out / 'summary.csv'}   Report: iclmech report {out}")
 
 
 @dataclass(frozen=True)
 class Report:
-    """One self-contained HTML page from a saved result of any kind."""
+    """One self-contained HTML page from saved results of any kind."""
 
-    result: tyro.conf.Positional[Path]
-    """A directory that a command wrote, or its result.nc."""
+    result: tyro.conf.Positional[tuple[Path, ...]]
+    """Directories that commands wrote, or their result.nc; several make one page."""
     out: str = ""
     """The page; empty: report.html beside the result."""
     force: bool = False
@@ -113,9 +115,13 @@ class Report:
         from iclmech.experiments import load
         from iclmech.report import write_report
 
-        beside = self.result if self.result.is_dir() else self.result.parent
+        if not self.result:
+            raise FileError("got no result; name a directory that a command wrote, such as runs/compare.")
+        first = self.result[0]
+        beside = first if first.is_dir() else first.parent
         target = refuse_overwrite(Path(self.out) if self.out else beside / REPORT, self.force)
-        write_report(load(self.result), target)
+        found = [load(path) for path in self.result]
+        write_report(found if len(found) > 1 else found[0], target)
         _say(f"Report: {target}")
 
 
@@ -181,13 +187,16 @@ class TrainMini:
 
 @dataclass(frozen=True)
 class Models:
-    """Names of the shipped models and the snapshots of their training."""
+    """The models that load without a hub, and how many snapshots of their training there are."""
+
+    names: bool = False
+    """Only the names, one to a line, snapshots too."""
 
     def __call__(self) -> None:
-        """One name per line."""
-        from iclmech.models import list_models
+        """A table, or names."""
+        from iclmech.models import list_models, model_table
 
-        _say("\n".join(list_models()))
+        _say("\n".join(list_models()) if self.names else _laid(model_table()))
 
 
 @dataclass(frozen=True)
@@ -206,13 +215,22 @@ class Get:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Names of the shipped tasks and the presets."""
+    """The named tasks: what they ask, their label words, and what they need."""
+
+    names: bool = False
+    """Only the names, one to a line."""
 
     def __call__(self) -> None:
-        """One name per line."""
-        from iclmech.tasks import list_tasks
+        """A table, or names."""
+        from iclmech.tasks import list_tasks, task_table
 
-        _say("\n".join(list_tasks()))
+        _say("\n".join(list_tasks()) if self.names else _laid(task_table().drop(columns="source")))
+
+
+def _laid(table: Any) -> str:
+    """A table whose rows have names, as text."""
+    frame = table.reset_index().fillna("")
+    return text_table(list(frame.columns), frame.astype(str).values.tolist(), 100)
 
 
 def commands() -> dict[str, Callable[..., Any]]:
@@ -268,29 +286,6 @@ def _meant(arguments: list[str]) -> str:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
-
-
-def _show(result: Result) -> None:
-    """The answer, then the tables of the result, then its notes."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    for sentence in result.answer():
-        console.print(sentence, markup=False)
-    for title, frame in result.tables().items():
-        _print_table(console, frame, title)
-    for note in result.notes:
-        console.print(f"Note: {note}", markup=False)
-
-
-def _print_table(console: Any, frame: pd.DataFrame, title: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*map(str, frame.columns), title=title)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(Text(f"{value:.3f}" if isinstance(value, float) else str(value)) for value in row))
-    console.print(table)
 
 
 if __name__ == "__main__":

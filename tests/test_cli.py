@@ -61,9 +61,18 @@ def test_a_result_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_models_and_tasks_are_listed(capsys: pytest.CaptureFixture[str]):
+    cli.main(["models", "--names"])
+    cli.main(["tasks", "--names"])
+    lines = capsys.readouterr().out.splitlines()
+    assert {"icl-mini", "mini/sentiment", "sst2"} <= set(lines)
+
+
+def test_the_lists_say_what_each_is_and_needs(capsys: pytest.CaptureFixture[str]):
     cli.main(["models"])
     cli.main(["tasks"])
     lines = capsys.readouterr().out.splitlines()
-    assert "icl-mini" in lines
-    assert "mini/sentiment" in lines
-    assert "sst2" in lines
+    rows = {line.split("  ")[0]: line for line in lines}
+    assert "4 layers × 4 heads, width 64" in rows["icl-mini"]
+    assert "negative" in rows["mini/sentiment"]
+    assert not rows["sst2"].endswith("nothing")
+    assert max(map(len, lines)) <= 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._brief import readable as readable
 from ._cells import Cells as Cells
 from ._claims import Claim as Claim, Verdict as Verdict, by_each as by_each, by_interval as by_interval
 from ._errors import (

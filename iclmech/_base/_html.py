@@ -22,9 +22,14 @@ def visible(text: object) -> str:
 
 
 def html_table(
-    head: Sequence[Any], rows: Iterable[Sequence[Any]], *, title: str = "", notes: Sequence[str] = ()
+    head: Sequence[Any],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str = "",
+    lead: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
-    """A title, a table and a list of notes; every text is escaped, and what cannot be seen or turns the direction is shown.
+    """A title, sentences, a table and a list of notes; every text is escaped, and what cannot be seen or turns the direction is shown.
 
     >>> html_table(["a"], [["<b>"]])
     '<div><table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table></div>'
@@ -32,6 +37,7 @@ def html_table(
     top = "".join(f"<th>{escape(visible(cell))}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(visible(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     parts = [f"<b>{escape(visible(title))}</b>" if title else ""]
+    parts += [f"<p>{escape(visible(sentence))}</p>" for sentence in lead]
     parts.append(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
     parts.append("<ul>" + "".join(f"<li>{escape(visible(note))}</li>" for note in notes) + "</ul>" if notes else "")
     return f"<div>{''.join(parts)}</div>"

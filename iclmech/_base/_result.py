@@ -8,16 +8,19 @@ name, when it is asked for, so that nothing here imports from the floors above:
 
 from __future__ import annotations
 
+import functools
 import operator
+import textwrap
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ._brief import MOST_ROWS, WIDTH, condensed, readable, text_table
 from ._claims import Claim, claims_table, sentence
 from ._errors import FileError
 from ._files import from_ascii_json, to_ascii_json
-from ._html import html_table
+from ._html import html_table, visible
 from ._registry import REGISTRIES, resolve
 from ._result_file import file_of, read_groups, write_groups
 from ._tensor_file import demand, understanding
@@ -32,8 +35,6 @@ if TYPE_CHECKING:
     Groups = dict[str, xr.Dataset]
 else:
     Self = Any  # run-time shape checks know no Self
-
-_ROWS = 40  # of the summary, in a notebook
 
 
 class Result:
@@ -77,6 +78,12 @@ class Result:
         if provenance is not None:
             self._first.attrs["provenance"] = to_ascii_json(provenance)
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Every kind's summary prints itself within 80 columns."""
+        super().__init_subclass__(**more)
+        if "summary" in vars(cls):
+            cls.summary = _printable(cls.summary)
+
     @property
     def _first(self) -> xr.Dataset:
         return next(iter(self.groups.values()))
@@ -105,7 +112,10 @@ class Result:
     # -- what it says ---------------------------------------------------------------------------------------------
 
     def summary(self) -> pd.DataFrame:
-        """One row per number that has an interval. Columns: `measure`, the axes, `mean`, `low`, `high`."""
+        """One row per number that has an interval. Columns: `measure`, the axes, `mean`, `low`, `high`.
+
+        It is a `pandas.DataFrame`; printed, it keeps to 80 columns.
+        """
         import pandas as pd
 
         rows: list[dict[str, Any]] = []
@@ -116,11 +126,15 @@ class Result:
                 high = self.data[f"{name}_ci"].sel({k: v for k, v in rest.items() if k in self.data[name].dims})
                 numbers = {"mean": row[name], "low": row[f"{name}_ci"], "high": float(high.sel(bound="high"))}
                 rows.append({"measure": name, **rest, **numbers})
-        return pd.DataFrame(rows)
+        return readable(pd.DataFrame(rows))
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Title → table: what a terminal shows below the answer."""
+        """Title → table, the most telling first: what a page shows below the figures."""
         return {"Summary": self.summary()}
+
+    def brief(self) -> pd.DataFrame:
+        """The most telling table in at most 12 rows and 5 columns, as texts: what stands below the answer everywhere."""
+        return condensed(next(iter(self.tables().values()))).head(MOST_ROWS)
 
     def judged(self) -> list[Claim]:
         """The claims as records, in reading order; subclasses fill this in."""
@@ -200,17 +214,40 @@ class Result:
         sizes = ", ".join(f"{name} {n}" for name, n in self.data.sizes.items())
         return f"{type(self).__name__}({self.kind!r}: {sizes})"
 
+    def __str__(self) -> str:
+        """The answer, one table, and where the rest is: what `print` and the command line show."""
+        paragraphs = [textwrap.fill(visible(sentence), WIDTH) for sentence in self.answer() or [self._asked()]]
+        table = self.brief()
+        if len(table):
+            paragraphs.append(text_table(list(table.columns), table.values.tolist()))
+        return "\n\n".join([*paragraphs, textwrap.fill(self._rest(), WIDTH)])
+
+    def _asked(self) -> str:
+        """In the place of sentences, where a kind makes no claims."""
+        return getattr(self.experiment, "title", "") or f"A result of kind {self.kind!r}."
+
+    def _rest(self) -> str:
+        notes = f"{len(self.notes)} note{'s' * (len(self.notes) > 1)} in .notes; " if self.notes else ""
+        return f"All numbers: .summary(); what is claimed, by which rule: .claims(); {notes}.figures() draws, icl.write_report() makes a page."
+
     def _repr_html_(self) -> str:
-        table = self.summary()
-        rows = [[_cell(v) for v in row] for row in table.head(_ROWS).itertuples(index=False)]
-        more = [f"… {len(table) - _ROWS} more rows in .summary()"] if len(table) > _ROWS else []
+        table = self.brief()
+        rows = table.values.tolist()
         return html_table(
-            [str(c) for c in table.columns], rows, title=repr(self), notes=[*more, *self.answer(), *self.notes]
+            list(table.columns),
+            rows,
+            title=repr(self),
+            lead=self.answer() or [self._asked()],
+            notes=[*self.notes, self._rest()],
         )
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _printable(summary: Any) -> Any:
+    @functools.wraps(summary)
+    def readable_summary(*arguments: Any, **options: Any) -> pd.DataFrame:
+        return readable(summary(*arguments, **options))
+
+    return readable_summary
 
 
 def load_result(path: str | Path, wanted: type[Result] = Result) -> Result:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
-from iclmech._base import track
-from iclmech.models import ICLModel
-from iclmech.tasks import PromptSet
+from iclmech._base import CaptureError, track
+from iclmech.models import ICLModel, model_of
+from iclmech.tasks import PromptSet, Task
 
 from ._activations import Activations
 from ._collector import StateCollector, dims_of, recorded_sites
@@ -22,7 +22,7 @@ from ._session import Session
 
 
 def capture(
-    model: ICLModel,
+    model: ICLModel | str,
     prompts: PromptSet | RowPrompts,
     setting: Setting = "icl",
     sites: Sequence[str] = DEFAULT_SITES,
@@ -34,6 +34,7 @@ def capture(
     """Run every query and bring back states at one position of each, and the scores of the label words.
 
     Args:
+        model: with whatever updates are in force, or the name of one.
         prompts: a prompt set, or prompts that are one long row each (`iclmech.functions`): of these every prefix is
             asked in one pass, and states have an axis "position" over the places where answers are read off.
         setting: "icl", behind the query's demonstrations; "zs", behind BOS alone. Under an update in force
@@ -59,6 +60,11 @@ def capture(
 
     Source: what is recorded follows Deutch et al. (NAACL 2024), section 3, and Dai et al. (arXiv 2212.10559).
     """
+    model = model_of(model)
+    if isinstance(prompts, Task | str):
+        raise CaptureError(
+            f"got the task {getattr(prompts, 'name', prompts)!r}; capture takes prompts: icl.build_prompts(model, task, k=..., n_queries=...)."
+        )
     if not isinstance(prompts, PromptSet):
         return capture_long_rows(model, prompts, setting, sites, position, progress, options)
     request = Request.checked(model, setting, sites, position, options)

@@ -129,11 +129,18 @@ def load_task_of(request: Any) -> Any:
     """The task that a request names."""
     from iclmech.tasks import load_task
 
-    return load_task(request.task, data=request.data)
+    return load_task(request.task, data=request.data, template=getattr(request, "template", None))
 
 
 RESOLVERS: dict[str, Callable[[Any], Any]] = {"model": load_model_of, "task": load_task_of}
 """How an input is made from the names in a request."""
+
+
+def wrapped(model: Any) -> Any:
+    """A TransformerLens model of one's own as an `ICLModel`; raises `ModelError` for what is no model."""
+    from iclmech.models import model_of
+
+    return model_of(model)
 
 
 class Given:
@@ -152,6 +159,8 @@ class Given:
             return value
         if isinstance(value, tuple | list) and all(isinstance(v, str | int | float | bool) for v in value):
             return tuple(value)
+        if field == "model":
+            value = wrapped(value)
         self.inputs[field] = value
         own = getattr(value, by, None) if by else None
         return str(own) if own else CUSTOM + content_hash(value)

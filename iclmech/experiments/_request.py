@@ -81,6 +81,8 @@ class ModelTaskRequest(Request):
     """A shipped task, a preset (with --data), a directory or a file of records."""
     data: str | None = None
     """Directory with train.jsonl and test.jsonl for a preset."""
+    template: str | None = None
+    """How a record becomes a prompt, with its fields in braces ("Review: {text}\\nSentiment:"); by default the task's own."""
     device: str | None = None
     """cpu, cuda, ...; by default a GPU if there is one."""
     dtype: str = "float32"

@@ -1,7 +1,8 @@
 """Figures: a result in, a `plotly.graph_objects.Figure` out. Nothing is run or judged here.
 
 Each figure holds from 400 to 1600 px, has one colour per update, draws its intervals, and shows what is masked as masked.
-`figure.show()` in a notebook; `figure.write_image("figure.svg")` with the extra `iclmech[figures]`.
+`figure.show()` in a notebook; `save_figure(figure_for(result, "similarity", width="column"), "figure.pdf")` for a paper, with
+the extra `iclmech[figures]`.
 """
 
 from ._accuracy import accuracy_by_setting as accuracy_by_setting
@@ -43,6 +44,7 @@ from ._clamp_curves import (
     forgetting_curves as forgetting_curves,
     progress_curves as progress_curves,
 )
+from ._contrasts import contrasts as contrasts
 from ._displacement import similarity_by_displacement as similarity_by_displacement
 from ._emergence import emergence as emergence
 from ._facts import facts_accuracy as facts_accuracy
@@ -59,6 +61,7 @@ from ._names import (
     update_name as update_name,
 )
 from ._over_axes import over_axes as over_axes
+from ._paper import figure_for as figure_for, save_figure as save_figure
 from ._patch_map import patch_map as patch_map
 from ._phase_diagram import phase_diagram as phase_diagram
 from ._rates import learning_rate_curve as learning_rate_curve

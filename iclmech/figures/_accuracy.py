@@ -14,8 +14,9 @@ from iclmech.experiments import Entry
 from . import _read as read
 from ._frame import finish, note, panels
 from ._names import measure_name, measure_unit, setting_name
+from ._similarity import control_name
 from ._text import shortened
-from ._theme import GREY, SETTING_COLOURS, Theme, update_colour
+from ._theme import GREY, PURPLE, SETTING_COLOURS, Theme, update_colour
 
 
 def accuracy_by_setting(
@@ -23,7 +24,7 @@ def accuracy_by_setting(
 ) -> go.Figure:
     """One line per setting: the mean with its interval for the trained (filled) and the untrained model (open).
 
-    Small grey dots are single seeds. Dashed: the best constant answer. Dotted: zero-shot and ICL of the trained model, to
+    Small grey dots are single seeds; open diamonds, where it was asked for, the trained model after calibration. Dashed: the best constant answer. Dotted: zero-shot and ICL of the trained model, to
     read gains from.
 
     Args:
@@ -47,10 +48,12 @@ def accuracy_by_setting(
     where = {s: len(ordered) - 1 - i for i, s in enumerate(ordered)}
     for variant in read.variants(data)[::-1]:
         _draw(figure, data, measure, lr, variant, where)
+    if measure == "accuracy":
+        _calibrated(figure, data, lr, where)
     if not ordered:
         note(figure, "no setting with a value in this result")
     figure.update_yaxes(
-        tickvals=list(where.values()), ticktext=[_tick_text(setting_name(s, roster)) for s in where], range=[-0.6, len(ordered) - 0.4],
+        tickvals=list(where.values()), ticktext=[_tick_text(entries[s], setting_name(s, roster)) for s in where], range=[-0.6, len(ordered) - 0.4],
         showgrid=False, zeroline=False,
     )  # fmt: skip
     unit = measure_unit(measure)
@@ -77,7 +80,7 @@ def _references(figure: go.Figure, data: xr.Dataset, lr: int, chance: float | in
                 "font": {"size": 11, "color": colour},
                 "yanchor": "bottom",
                 "y": 1,
-                "xanchor": "left",
+                "xanchor": "center",
             }
             named: Any = {"annotation": label} if text else {}
             figure.add_vline(x=x, line={"color": colour, "dash": dash, "width": 1}, layer="below", **named)
@@ -95,14 +98,31 @@ def _references(figure: go.Figure, data: xr.Dataset, lr: int, chance: float | in
     figure.update_xaxes(range=[start - 0.02, 1.02])
 
 
+def _calibrated(figure: go.Figure, data: xr.Dataset, lr: int, where: dict[str, int]) -> None:
+    """Accuracy after calibration, just below each setting of the trained model."""
+    found = {s: read.overall(data, "accuracy_calibrated", lr, setting=s, variant="trained") for s in where}
+    drawn = {s: band for s, band in found.items() if band is not None and not band.empty}
+    if not drawn:
+        return
+    mean, low, high = (np.array([float(getattr(b, part)) for b in drawn.values()]) for part in ("mean", "low", "high"))
+    figure.add_scatter(
+        x=mean, y=[where[s] + 0.26 for s in drawn], mode="markers", name="trained, calibrated", legendrank=3,
+        marker={"symbol": "diamond-open", "size": 8, "color": PURPLE, "line": {"width": 1.5, "color": PURPLE}},
+        error_x={"type": "data", "array": high - mean, "arrayminus": mean - low, "thickness": 1, "width": 3, "color": PURPLE},
+        hovertemplate="calibrated: %{x:.3f}<extra></extra>",
+    )  # fmt: skip
+
+
 def _known(data: xr.Dataset, measure: str, lr: int, setting: str) -> bool:
     bands = [read.overall(data, measure, lr, setting=setting, variant=v) for v in read.variants(data)]
     return any(b is not None and not b.empty for b in bands)
 
 
-def _tick_text(name: str) -> str:
-    """In two lines where it is long: "after GD," and "random weight change"."""
+def _tick_text(entry: Entry, name: str) -> str:
+    """In two lines where it is long: "after GD," and "random weights", the short name of the control."""
     head, comma, rest = name.partition(", ")
+    if entry.tuned and entry.control:
+        rest = control_name(entry.control)
     return (
         f"{shortened(head, 22)},<br>{shortened(rest, 22)}"
         if comma and len(head + rest) > 18

@@ -12,6 +12,7 @@ from ._allocation import allocation_by_layer
 from ._calibration import calibration_accuracy, reliability_diagram
 from ._circuit_diagram import circuit_diagram
 from ._clamp_curves import clamp_curves, factor_curves, forgetting_curves, progress_curves
+from ._contrasts import contrasts
 from ._displacement import similarity_by_displacement
 from ._emergence import emergence
 from ._facts import facts_accuracy
@@ -56,9 +57,10 @@ Figures = dict[str, go.Figure]
 
 
 def comparison_figures(result: Comparison) -> Figures:
-    """Similarity, accuracy, heads; displacement where it was measured, and learning rates where there is more than one."""
+    """Contrasts, similarity, accuracy, heads; displacement where it was measured, and learning rates where there is more than one."""
     data = result.means
     found = {
+        "contrasts": contrasts(result),
         "similarity": similarity_by_layer(result),
         "accuracy": accuracy_by_setting(result),
         "heads": head_map(result),

@@ -10,14 +10,15 @@ import xarray as xr
 
 from . import _read as read
 from ._frame import finish, note, panels
-from ._names import comparison_name, measure_label, measure_name, update_title
-from ._theme import GREY, Theme, control_style, translucent, update_colour
+from ._names import measure_label, measure_name, update_name, update_title
+from ._similarity import control_name, deciding
+from ._theme import GREY, PURPLE, Theme, control_style, translucent, update_colour
 
 
 def similarity_by_displacement(result: Any, measure: str = "sim_aou", *, theme: Theme = "light") -> go.Figure:
     """How alike, over how far the states have moved: one panel per update, its controls and variants, all learning rates.
 
-    Each point is a mean over layers, seeds and queries at one rate; bars are its interval. The grey curve is the closed-form
+    Purple: the deciding control, as in `similarity_by_layer`. Each point is a mean over layers, seeds and queries at one rate; bars are its interval. The grey curve is the closed-form
     null of a displacement without a preferred direction, ½·√(d_icl·d) with d = 1 − cos(h, h_zs), at the d_icl that the
     measured nulls imply: no lower bound, but what size alone gives. Compare points at the same displacement only.
 
@@ -80,14 +81,16 @@ def _line(
     entry = read.roster(data).comparisons[comparison]
     key = variant if comparison == update else entry.control
     colour, dash = (update_colour(update, read.updates(data)), "solid") if main else control_style(key)
-    name = comparison_name(comparison, variant, read.roster(data))
+    name = update_name(update) if main else control_name(key)
+    if not main and key == deciding(data, measure, update, 0):
+        colour = PURPLE
     interval = [f" [{a:.3f}, {b:.3f}]" if np.isfinite(a) else "" for a, b in zip(low, high, strict=True)]
     said = [
         f"{read.significant(read.lr_value(data, update, int(i)))}: {v:.3f}{text}"
         for i, v, text in zip(position, y, interval, strict=True)
     ]
     figure.add_scatter(
-        x=x, y=y, name=name, legendgroup=name, showlegend=name not in shown, mode="lines+markers",
+        x=x, y=y, name=name, legendgroup=name, showlegend=name not in shown, mode="lines+markers", legendrank=1 if main else 50,
         line={"color": colour, "dash": dash, "width": 3 if main else 1.6}, marker={"size": 9 if main else 7, "color": colour},
         error_y={"type": "data", "array": high - y, "arrayminus": y - low, "thickness": 1, "width": 3},
         customdata=said, hovertemplate=f"{name}<br>displacement %{{x:.3f}}, rate %{{customdata}}<extra></extra>", row=row, col=1,

@@ -14,15 +14,16 @@ from iclmech._base import ICLMechError
 from . import _read as read
 from ._frame import finish, panels
 from ._names import comparison_name, measure_label, measure_name
+from ._signed_map import BAR
 from ._text import plain
-from ._theme import GREY, Theme
+from ._theme import GREY, ORANGE, Theme
 
 _TEXT_UP_TO = 8  # heads: with more, numbers in cells cannot be read at 400 px
 
 
 def head_map(
     result: Any,
-    measure: str = "sim_am",
+    measure: str | None = None,
     *,
     comparisons: Sequence[str] | None = None,
     variant: str = "trained",
@@ -38,7 +39,8 @@ def head_map(
         result: a `Comparison`; any result whose dataset holds `measure` with the axes layer and head, such as a `Circuit`;
             a DataArray of these two axes; or a table with the columns layer, head and `measure`, as `induction_heads` gives
             it (its columns low and high are the interval).
-        measure: name of the variable. Over seeds, the pooled mean is shown where there is one.
+        measure: name of the variable; by default "sim_am", of an array its own name, of another dataset the only variable of
+            layers and heads. Over seeds, the pooled mean is shown where there is one.
         comparisons: one panel for each; by default the updates. Ignored where the variable has no such axis.
         variant: "trained" or "untrained".
         lr: position on the learning-rate grid.
@@ -48,6 +50,7 @@ def head_map(
     Raises:
         ICLMechError: no such variable, comparison, variant or learning rate, or it has no layers and heads.
     """
+    measure = measure or _own_name(result)
     data = _dataset(result, measure)
     name = f"{measure}_pooled" if f"{measure}_pooled" in data else measure
     read.need(data, (name,), "head_map")
@@ -69,13 +72,15 @@ def head_map(
         _band(data, name, lr, {"comparison": c, "variant": variant} if c else {"variant": variant}) for c in wanted
     ]
     limit = _limit(bands)
-    masked = 0
-    for row, band in enumerate(bands, start=1):
-        masked += _draw(figure, data, measure, band, row, mark, named=masked == 0)
-    figure.update_layout(coloraxis=_colours(limit))
+    masked = sum(_draw(figure, data, measure, band, row, mark) for row, band in enumerate(bands, start=1))
+    figure.update_layout(coloraxis=_colours(limit, measure_label(measure)))
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(n_layers, 14), showgrid=False, zeroline=False)
     figure.update_xaxes(title="head", dtick=_tick(n_heads, 16), showgrid=False, zeroline=False)
-    what = f"{masked:,} of {n_layers * n_heads * len(wanted):,} cells masked" if masked else "no cell masked"
+    what = (
+        f"{masked:,} of {n_layers * n_heads * len(wanted):,} cells are masked (grey): no shift, so no direction"
+        if masked
+        else "no cell masked"
+    )
     named = f" Hovering shows the {read.interval(data)}." if f"{measure}_pooled_ci" in data else ""
     about = (
         f"Mean over queries and seeds; {what}.{named} {read.sample(data)}"
@@ -88,9 +93,20 @@ def head_map(
         title=f"{title[:1].upper()}{title[1:]} by head",
         about=about,
         theme=theme,
-        legend_rows=int(masked > 0),
-        extra=36,
+        legend_rows=0,
+        extra=BAR,
     )
+
+
+def _own_name(result: Any) -> str:
+    """What is drawn where nobody says: an array keeps its name."""
+    if isinstance(result, xr.DataArray):
+        return str(result.name or "value")
+    data = None if hasattr(result, "columns") else getattr(result, "means", getattr(result, "data", result))
+    if not isinstance(data, xr.Dataset) or "sim_am" in data:
+        return "sim_am"
+    found = [str(n) for n, v in data.data_vars.items() if {"layer", "head"} == set(v.dims)]
+    return found[0] if len(found) == 1 else "sim_am"
 
 
 def _dataset(result: Any, measure: str) -> xr.Dataset:
@@ -139,9 +155,10 @@ def _limit(bands: Sequence[read.Band]) -> tuple[float, float]:
     return (-top, top) if values.size and values.min() < 0 else (0.0, top)
 
 
-def _colours(limit: tuple[float, float]) -> dict[str, Any]:
-    bar = {"orientation": "h", "thickness": 10, "len": 1, "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
-           "ypad": 26, "xpad": 0, "outlinewidth": 0, "nticks": 6}  # fmt: skip
+def _colours(limit: tuple[float, float], label: str) -> dict[str, Any]:
+    """The scale with its name below it: the theme's purple to green around zero, which are no update's colours; else blue from zero."""
+    bar = {"title": {"text": label, "side": "bottom", "font": {"size": 12}}, "orientation": "h", "thickness": 10, "len": 1, "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
+           "ypad": 8, "xpad": 0, "outlinewidth": 0, "nticks": 6}  # fmt: skip
     return {
         "autocolorscale": True,
         "cmin": limit[0],
@@ -158,7 +175,6 @@ def _draw(
     band: read.Band,
     row: int,
     mark: Sequence[tuple[int, int]],
-    named: bool,
 ) -> int:
     layers, heads = [int(v) for v in data["layer"].values], [int(v) for v in data["head"].values]
     hidden = np.isnan(band.mean)
@@ -177,15 +193,10 @@ def _draw(
             opacity=0.45, xgap=gap, ygap=gap, hoverongaps=False, name="masked",
             hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{label}: masked<extra></extra>", row=row, col=1,
         )  # fmt: skip
-        figure.add_scatter(
-            x=[None], y=[None], mode="markers", name="masked: a shift without length has no direction", legendgroup="masked",
-            showlegend=named, marker={"symbol": "square", "size": 11, "color": GREY, "opacity": 0.6},
-            row=row, col=1,
-        )  # fmt: skip
     if mark:
         figure.add_scatter(
             x=[h for _, h in mark], y=[i for i, _ in mark], mode="markers", name="marked", showlegend=False, hoverinfo="skip",
-            marker={"symbol": "circle-open", "size": 16, "color": "#009E73", "line": {"width": 2.5}}, row=row, col=1,
+            marker={"symbol": "circle-open", "size": 16, "color": ORANGE, "line": {"width": 2.5}}, row=row, col=1,
         )  # fmt: skip
     return int(hidden.sum())
 

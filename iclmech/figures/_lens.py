@@ -13,6 +13,7 @@ from iclmech.analysis.statistics import clustered_bootstrap
 
 from ._frame import finish, panels
 from ._names import setting_name
+from ._similarity import layer_tick
 from ._text import plain, shortened
 from ._theme import DASHES, LABEL_COLOURS, Theme, translucent
 
@@ -48,6 +49,8 @@ def logit_lens(trajectories: Mapping[str, Any], label_words: Sequence[str], *, t
         figure.update_yaxes(title="log-probability<br>(nats)", row=row, col=1)
     if len(trajectories) > 1:
         figure.update_yaxes(matches="y")
+    layers = max(np.asarray(v).shape[1] for v in trajectories.values())
+    figure.update_xaxes(tick0=0, dtick=layer_tick(layers))
     figure.update_xaxes(title="layer", row=len(trajectories), col=1)
     about = f"Mean and 95 % interval over queries; n\u00a0=\u00a0{n:,}."
     return finish(figure, title="Label words in every layer", about=about, theme=theme, legend_rows=len(label_words))

@@ -44,7 +44,7 @@ def learning_rate_curve(result: Any, measure: str = "sim_aou", *, x: X = "lr", t
 
 def _axis(figure: go.Figure, x: X, row: int) -> None:
     title = "learning rate" if x == "lr" else "length of the weight change, |ΔW| / |W|"
-    figure.update_xaxes(type="log", exponentformat="power", dtick=1)
+    figure.update_xaxes(type="log", dtick=1, exponentformat="e")
     figure.update_xaxes(title=title, row=row, col=1)
 
 
@@ -71,7 +71,7 @@ def _chosen(data: xr.Dataset, x: X, theme: Theme) -> go.Figure:
         ("SimAOU (cosine,<br>mean over layers)", "accuracy<br>(share of examples)", "label NLL<br>(nats per token)"), 1
     ):
         figure.update_yaxes(title=text, row=row, col=1)
-    figure.update_yaxes(range=[0, 1.02], row=2, col=1)
+    figure.update_yaxes(range=accuracy_range(figure, "y2"), row=2, col=1)
     for key in ("zs", "icl"):
         value = read.number(data, f"rate_label_nll_{key}")
         if np.isfinite(value):
@@ -114,6 +114,7 @@ def _grid(data: xr.Dataset, measure: str, x: X, theme: Theme) -> go.Figure:
                 (2, "accuracy", {"setting": f"ft:{update}"}),
             ):
                 _points(figure, data, quantity, {**at, "variant": variant}, update, updates, along, rates, row)
+        _null(figure, data, measure, update, updates, rates if x == "lr" else _norms(data, update, "trained"))
     for setting in ("zs", "icl"):
         band = read.overall(data, "accuracy", 0, setting=setting, variant="trained")
         if band is not None and not band.empty:
@@ -121,12 +122,39 @@ def _grid(data: xr.Dataset, measure: str, x: X, theme: Theme) -> go.Figure:
     if not updates:
         note(figure, "no update in this result")
     figure.update_yaxes(title=f"{measure_label(measure)},<br>mean over layers", row=1, col=1)
-    figure.update_yaxes(title="accuracy<br>(share of queries)", range=[0, 1.02], row=2, col=1)
+    figure.update_yaxes(title="accuracy<br>(share of queries)", range=accuracy_range(figure, "y2"), row=2, col=1)
     _axis(figure, x, 2)
     about = f"Solid: trained model; dashed: untrained. Bars: {read.interval(data)}. {read.sample(data)}"
     return finish(
-        figure, title=f"{measure_label(measure)} over learning rates", about=about, theme=theme, legend_rows=3
+        figure, title=f"{measure_label(measure)} over learning rates", about=about, theme=theme, legend_rows=4
     )
+
+
+def _null(
+    figure: go.Figure, data: xr.Dataset, measure: str, update: str, updates: list[str], along: np.ndarray
+) -> None:  # fmt: skip
+    """What isotropic noise of each update's size would give: it grows with the rate."""
+    bands = [read.overall(data, "null_closed_form", i, comparison=update, variant="trained") for i in range(len(along))]
+    if measure != "sim_aou" or any(b is None or b.empty for b in bands):
+        return
+    name = f"isotropic null of {update_name(update)}"
+    figure.add_scatter(
+        x=along, y=[float(b.mean) for b in bands if b is not None], name=name, mode="lines", fill="tozeroy", fillcolor=translucent(GREY, 0.1),
+        line={"color": update_colour(update, updates), "width": 1, "dash": "dot"}, hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>", row=1, col=1,
+    )  # fmt: skip
+
+
+def accuracy_range(figure: go.Figure, axis: str) -> list[float]:
+    """From a tenth below the least of what is drawn, within 0 to 1, to 1."""
+    traces: Any = figure.data
+    least = 1.0
+    for trace in traces:
+        if trace.yaxis == axis:
+            y = np.asarray(trace.y, dtype=float)
+            below = getattr(trace.error_y, "arrayminus", None)
+            y = y if below is None else y - np.nan_to_num(np.asarray(below, dtype=float))
+            least = min([least, *y[np.isfinite(y)]])
+    return [max(0.0, float(np.floor(10 * least) / 10)) - 0.02, 1.02]
 
 
 def _norms(data: xr.Dataset, update: str, variant: str) -> np.ndarray:

@@ -106,6 +106,12 @@ def overall(data: xr.Dataset, measure: str, lr: int, **at: str) -> Band | None:
     return _band(data, f"{measure}_overall", lr, at)
 
 
+def pooled_at(data: xr.Dataset, name: str, lr: int, **at: str) -> float:
+    """One number of a variable; NaN where it is not there."""
+    array = _at(data, name, lr, at)
+    return float("nan") if array is None or array.ndim else float(array)
+
+
 def by_seed(data: xr.Dataset, measure: str, lr: int, **at: str) -> np.ndarray:
     """One value per seed of what `overall` averages; empty where it is not known."""
     array = _at(data, f"{measure}_overall_by_seed", lr, at)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ._theme import GREEN
+from ._theme import ORANGE
 
 _TEXT_UP_TO = 8  # columns: with more, numbers in cells cannot be read at 400 px
 BAR = 58
@@ -53,7 +53,7 @@ def draw_map(
     )  # fmt: skip
     for layer, column in mark:
         figure.add_shape(
-            type="rect", x0=column - 0.5, x1=column + 0.5, y0=layer - 0.5, y1=layer + 0.5, line={"color": GREEN, "width": 2.5},
+            type="rect", x0=column - 0.5, x1=column + 0.5, y0=layer - 0.5, y1=layer + 0.5, line={"color": ORANGE, "width": 2.5},
             row=row, col=1,
         )  # fmt: skip
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(len(layers), 14), showgrid=False, zeroline=False, row=row, col=1)  # fmt: skip

@@ -26,9 +26,9 @@ _SEQUENTIAL = {
     "dark": ["#14181d", "#0b3350", "#00588a", "#2c8dc8", "#7fc0e6", "#e3f2fc"],
 }
 _DIVERGING = {
-    "light": ["#004c78", "#0072B2", "#8bbbd9", "#f7f7f7", "#f0b48c", "#D55E00", "#8a3d00"],
-    "dark": ["#a9d8f5", "#2c8dc8", "#07466b", "#171b20", "#743300", "#e07a2c", "#ffd2b0"],
-}
+    "light": ["#40004b", "#762a83", "#c2a5cf", "#f7f7f7", "#a6dba0", "#1b7837", "#00441b"],
+    "dark": ["#e7d4e8", "#b07cc0", "#5b2c6f", "#171b20", "#1b5e34", "#4caf6d", "#d9f0d3"],
+}  # purple to green (ColorBrewer's PRGn, and its like on black): no update has these colours
 _INK = {"light": "#1b1f24", "dark": "#e6e9ed"}
 _PAPER = {"light": "#ffffff", "dark": "#14181d"}
 _GRID = {"light": "#e3e6ea", "dark": "#2c333b"}

@@ -21,6 +21,7 @@ from ._theme import GREY, Theme
 def shift_trajectory(result: Any, *, theme: Theme = "light") -> go.Figure:
     """Paths of the mean shift from zero-shot over layers, projected on a plane: zero-shot → ICL, zero-shot → fine-tuned.
 
+    Segments are straight, since nothing is known between two layers, and both axes have one scale.
     The cross is zero-shot, in every layer; a point is a layer, numbered at the ends and in between. Points near one another
     mean shifts alike *within this plane*: the axes say how much of the shifts it holds.
 
@@ -54,6 +55,7 @@ def shift_trajectory(result: Any, *, theme: Theme = "light") -> go.Figure:
     for update, n, share in ((figure.update_xaxes, 1, shares[0]), (figure.update_yaxes, 2, shares[1])):
         held = f" ({share:.0%} of squared length)" if np.isfinite(share) else ""
         update(title=f"component {n}{held}", zeroline=True)
+    figure.update_yaxes(scaleanchor="x", scaleratio=1)  # angles are angles
     n_queries = read.attribute(data, "n_queries")
     about = "Mean shift from zero-shot, relative to the length of the zero-shot state; numbers are layers."
     about += f" n\u00a0=\u00a0{int(n_queries):,}\u00a0queries." if n_queries else ""
@@ -65,7 +67,7 @@ def _path(figure: go.Figure, xy: np.ndarray, layers: list[int], name: str, colou
     numbered = [str(n) if i % step == 0 or i == len(layers) - 1 else "" for i, n in enumerate(layers)]
     figure.add_scatter(
         x=xy[:, 0], y=xy[:, 1], mode="lines+markers+text", name=name, text=numbered, textposition="top center",
-        textfont={"size": 11, "color": colour}, line={"color": colour, "width": 2.2, "shape": "spline", "smoothing": 0.4},
+        textfont={"size": 11, "color": colour}, line={"color": colour, "width": 2.2},
         marker={"size": np.linspace(5, 11, len(layers)), "color": colour}, customdata=layers, connectgaps=False,
         hovertemplate=f"{name}<br>layer %{{customdata}}: (%{{x:.3f}}, %{{y:.3f}})<extra></extra>",
     )  # fmt: skip

@@ -6,6 +6,7 @@ from ._identity import model_identity as model_identity
 from ._load import list_models as list_models, load_model as load_model
 from ._model import ICLModel as ICLModel, Selector as Selector
 from ._model_file import get_model_file as get_model_file
+from ._named import model_of as model_of, model_table as model_table
 from ._protocol import (
     Backend as Backend,
     Capabilities as Capabilities,

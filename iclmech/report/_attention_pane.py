@@ -67,5 +67,6 @@ def _example(pattern: np.ndarray, meta: dict[str, Any], heads: np.ndarray) -> di
         "tokens": tokens,
         "breaks": [i for i, t in enumerate(meta["tokens"]) if "\n" in str(t)],
         "roles": list(meta["roles"]),
+        "n_context": int(meta.get("n_context", 0)),
         "weights": base64.b64encode(np.ascontiguousarray(steps).tobytes()).decode("ascii"),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,15 @@ class Table(NamedTuple):
     caption: str
     head: list[str]
     rows: list[list[str]]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, and stand to the right."""
+        return [_numbers([row[i] for row in self.rows]) for i in range(len(self.head))]
+
+
+def _numbers(cells: list[str]) -> bool:
+    return any(cells) and all(not c or c[0] in "0123456789−–-+[<" for c in cells)
 
 
 class Caption(NamedTuple):
@@ -43,7 +53,13 @@ def usual_question(result: Result) -> str:
 def name_of(result: Result, key: str) -> str:
     """The name of the model or the task of a result, as visible text; empty where there is none."""
     found = result.provenance.get(key)
-    return shown(found.get("name", "")) if isinstance(found, Mapping) else ""
+    name = str(found.get("name", "")) if isinstance(found, Mapping) else ""
+    return shown(PurePath(name).name if _is_path(name) else name)
+
+
+def _is_path(name: str) -> bool:
+    """A directory or file rather than a name on the hub, which has one slash, or of a shipped task."""
+    return PurePath(name).is_absolute() or name.startswith(("./", "../", "~")) or name.count("/") > 1
 
 
 def usual_tables(result: Result) -> list[Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,30 +21,27 @@ from iclmech._base import ICLMechError, Result, atomic_write, resolve
 from iclmech.experiments import command_of
 
 from ._escape import safe_script, script_json, shown
-from ._page import USUAL, Caption, Page, name_of
+from ._page import USUAL, Caption, Page, name_of, tables_of
 
 
-def write_report(result: Any, path: str | Path, *, title: str | None = None) -> Path:
+def write_report(result: Result | Sequence[Result], path: str | Path, *, title: str | None = None) -> Path:
     """Write one HTML file that needs no network: question, answer, figures, tables, provenance, command.
 
     The answer is made from the claims of the result and their controls. Every text from data, prompts, labels and names is
     escaped. The page follows the light or dark setting of its reader, prints, and works with the keyboard and at 400 px.
 
     Args:
-        result: any result of an experiment, or what `iclmech.load` opened.
+        result: any result of an experiment, or what `iclmech.load` opened; or several, one part of the page each, behind a
+            table of contents.
         path: the file; a missing directory is made, an existing file is replaced whole.
-        title: the heading; by default model and task.
+        title: the heading; by default model and task, or how many results there are.
 
     Returns:
         The path.
 
     Raises:
-        ICLMechError: `result` is not a result.
+        ICLMechError: `result` is not a result, or there is none.
     """
-    if not isinstance(result, Result):
-        raise ICLMechError(
-            f"got {type(result).__name__}; expected a result, as an experiment returns it or iclmech.load opens it."
-        )
     path = Path(path)
     text = report_html(result, title=title)
     with atomic_write(path) as temporary:
@@ -52,10 +49,20 @@ def write_report(result: Any, path: str | Path, *, title: str | None = None) -> 
     return path
 
 
-def report_html(result: Result, *, title: str | None = None) -> str:
+def report_html(result: Result | Sequence[Result], *, title: str | None = None) -> str:
     """The page as a string; see `write_report`."""
-    page = page_of(result)
-    attention, drawn = page.attention(result), _figures(result, page)
+    results: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
+    for one in results:
+        if not isinstance(one, Result):
+            raise ICLMechError(
+                f"got {type(one).__name__}; expected a result, as an experiment returns it or iclmech.load opens it, or a list of them."
+            )
+    if not results:
+        raise ICLMechError("got no results; expected at least one.")
+    parts = [_part(one, f"r{n}-" if len(results) > 1 else "") for n, one in enumerate(results, start=1)]
+    with_attention = [part for part in parts if part["attention"]]
+    for part in with_attention[1:]:
+        part["attention"] = None  # one view to a page
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -63,27 +70,38 @@ def report_html(result: Result, *, title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    origin = result.provenance
-    command = command_of(result)
+    usual = parts[0]["title"] if len(parts) == 1 else f"{len(parts)} results"
     text = environment.get_template("report.html").render(
-        title=shown(title) if title else _title(result),
-        question=page.question(result),
-        sentences=[shown(s) for s in result.answer()],
-        small_print=page.small_print,
-        figures=drawn,
-        figure_data=Markup(safe_script(_figure_json(drawn))),
-        attention=attention,
-        attention_data=Markup(script_json(attention)),
-        tables=page.tables(result),
-        notes=[shown(n) for n in [*result.notes, *((origin.get("plan") or {}).get("deviations") or [])]],
-        provenance=rows(origin),
-        command=shown(command) if command else None,
-        before_command=page.before_command(result),
+        title=shown(title) if title else usual,
+        parts=parts,
+        figure_data=Markup(safe_script(_figure_json([f for part in parts for f in part["figures"]]))),
+        attention_data=Markup(script_json(with_attention[0]["attention"] if with_attention else None)),
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script").replace("<!--", "<\\!--")),
         style=Markup(_file("report.css")),
         script=Markup(_file("report.js")),
     )
     return only_own_scripts(text)
+
+
+def _part(result: Result, prefix: str) -> dict[str, Any]:
+    """What the page shows of one result; `prefix`: of its anchors."""
+    page, origin, command = page_of(result), result.provenance, command_of(result)
+    brief = tables_of({"In short": result.brief()})[0]
+    return {
+        "prefix": prefix,
+        "title": _title(result),
+        "question": page.question(result),
+        "sentences": [shown(s) for s in result.answer()],
+        "brief": brief,
+        "small_print": page.small_print,
+        "figures": _figures(result, page, prefix),
+        "attention": page.attention(result),
+        "tables": page.tables(result),
+        "notes": [shown(n) for n in [*result.notes, *((origin.get("plan") or {}).get("deviations") or [])]],
+        "provenance": rows(origin),
+        "command": shown(command) if command else None,
+        "before_command": page.before_command(result),
+    }
 
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -104,18 +122,23 @@ def page_of(result: Result) -> Page:
 
 def _title(result: Result) -> str:
     names = [name for name in (name_of(result, "model"), name_of(result, "task")) if name]
-    return " on ".join(names) or shown(result.kind)
+    about = "" if result.kind == "compare" else shown(result.kind).replace("-", " ")
+    return ": ".join(filter(None, [" on ".join(names), about])) or shown(result.kind)
 
 
 def _file(name: str) -> str:
     return resources.files("iclmech.report").joinpath("_templates", name).read_text("utf-8")
 
 
-def _figures(result: Result, page: Page) -> list[dict[str, Any]]:
+def _figures(result: Result, page: Page, prefix: str = "") -> list[dict[str, Any]]:
     """Figures with what a reader needs who cannot see them, or has not seen one before."""
     captions = page.captions(result)
     return [
-        _figure(name, captions.get(name) or Caption(name.replace("_", " ").capitalize()), figure)
+        _figure(
+            f"{prefix}{name}".replace(" ", "-"),
+            captions.get(name) or Caption(name.replace("_", " ").capitalize()),
+            figure,
+        )
         for name, figure in result.figures().items()
     ]
 

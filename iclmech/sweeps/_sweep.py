@@ -184,16 +184,6 @@ class Sweep(Result):
         done = self.counts()["done"]
         return f"Sweep({self.plan.experiment!r} over {axes}: {done} of {len(self.plan.cells)} cells done, in {self.directory})"
 
-    def _repr_html_(self) -> str:
-        from iclmech._base import html_table
-
-        table = self.status()
-        rows = [
-            ["" if v != v else f"{v:.1f}" if isinstance(v, float) else str(v) for v in row]
-            for row in table.head(60).itertuples(index=False)
-        ]
-        return html_table([str(c) for c in table.columns], rows, title=repr(self), notes=self.answer())
-
 
 def open_sweep(directory: str | Path) -> Sweep:
     """The sweep in a directory, finished or not."""

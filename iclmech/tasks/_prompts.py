@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from iclmech._base import ICLMechWarning, PromptError, np_rng
+from iclmech._base import ICLMechWarning, PromptError, imported, np_rng
 
 from ._chat import tokenizer_of
+from ._load import load_task
 from ._prompt_build import PromptBuild
 from ._prompt_parts import Context, Query
 from ._prompt_set import PromptSet
@@ -18,7 +19,7 @@ from ._task import Task
 
 def build_prompts(
     model: Any,
-    task: Task,
+    task: Task | str,
     k: int = 32,
     n_queries: int = 256,
     seed: int = 0,
@@ -45,8 +46,8 @@ def build_prompts(
     `.meta["notes"]`.
 
     Args:
-        model: an `ICLModel`, or a transformers tokenizer.
-        task: where examples, template and label words come from.
+        model: an `ICLModel` or the name of one, or a transformers tokenizer.
+        task: where examples, template and label words come from, or the name of one.
         k: demonstrations in each context; 0 is legal.
         n_queries: queries in total, at most; query j belongs to context j % n_contexts.
         seed: draws the demonstrations (and label words, where the task redraws them). Context c depends on (seed, c) only.
@@ -84,6 +85,8 @@ def build_prompts(
         [('harbor', 'honey'), ('basket', 'bridge'), ('desert', 'dragon')]
     """
     selection = _checked(k, n_queries, n_contexts, selection, queries_from, max_share, label_words)
+    task = load_task(task) if isinstance(task, str) else task
+    model = imported("iclmech.models:load_model")(model) if isinstance(model, str) else model
     tokenizer = tokenizer_of(model, n_ctx, chat)
     if not isinstance(selection, str):
         n_contexts = min(n_queries, len(getattr(task, queries_from)))

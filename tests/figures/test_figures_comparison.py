@@ -47,7 +47,7 @@ def test_similarity_draws_the_pooled_means_of_both_updates(result: Comparison):
 
 def test_similarity_shows_every_control_in_every_panel(result: Comparison):
     figure = figures.similarity_by_layer(result)
-    for name in ("untrained model", "random weight change", "shuffled labels", "another task", "random direction",
+    for name in ("untrained model", "random weights", "random, as far", "shuffled labels", "another task", "random direction",
                  "ICL, another order", "null of isotropic noise"):  # fmt: skip
         assert {t.yaxis for t in traces(figure, name)} == {"y", "y2"}, name
     (_, lower) = traces(figure, "untrained model")
@@ -113,7 +113,7 @@ def test_head_map_has_the_numbers_and_marks_what_is_masked(result: Comparison):
     np.testing.assert_allclose(numbers(maps[1].z), pooled, rtol=1e-6)
     masked = [t for t in figure.data if t.type == "heatmap" and t.name == "masked"]
     assert np.isfinite(numbers(masked[0].z)).sum() == 4  # layer 0
-    assert "8 of 24 cells masked" in figure.layout.title.subtitle.text.replace("<br>", " ")
+    assert "8 of 24 cells are masked" in figure.layout.title.subtitle.text.replace("<br>", " ")
 
 
 def test_head_map_of_arrays_and_tables():
@@ -210,7 +210,7 @@ def test_similarity_stands_over_displacement_beside_the_null(grid: Comparison):
     np.testing.assert_allclose(numbers(line.y), expected)
     ci = grid.means["sim_aou_overall_ci"].sel(comparison="gd", variant="trained", bound="high").values
     np.testing.assert_allclose(numbers(line.error_y.array), ci - expected)
-    (untrained,) = traces(figure, "GD, untrained model")
+    untrained = traces(figure, "untrained model")[0]
     np.testing.assert_allclose(numbers(untrained.x), [0.2, 0.4, 0.6])
     (null, _) = traces(figure, "null of isotropic noise")
     np.testing.assert_allclose(numbers(null.y), 0.3 * np.sqrt(numbers(null.x)), rtol=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 
 from iclmech._base import Claim
 
-from ._claims import ALPHA, MEASURE, Estimated, claims_of, gains
+from ._claims import ALPHA, MEASURE, Estimated, gains
 from ._interval_names import interval_name
 from ._likeness import Against, Rows, accuracy_of, follows, spanned
 from ._roster import Entry
@@ -30,7 +30,7 @@ def answer(result: Comparison) -> list[str]:
     measures = [m for m in ("accuracy", MEASURE) if f"{m}_overall" in result.means]
     table: Rows = [r for r in result.summary(measures).to_dict("records") if r["kind"] != "contrast"]
     updates = list(result.roster.updates)
-    claims = claims_of(result)
+    claims = result.judged()
     sentences = [
         _learned(result, claims, table),
         _taught(result, claims, table, updates),
@@ -53,7 +53,10 @@ def _points(found: list[Estimated]) -> str:
         for f in found
         if np.isfinite(f.mean)
     ]
-    return f"{'; '.join(dict.fromkeys(parts))} points" if parts else ""
+    means = sorted({one(f.mean) for f in found if np.isfinite(f.mean)}, key=lambda text: float(text.replace("−", "-")))
+    if len(dict.fromkeys(parts)) > 1:  # by learning rate: their intervals stand in the claims
+        return f"{means[0]} to {means[-1]} points" if len(means) > 1 else f"{means[0]} points"
+    return f"{parts[0]} points" if parts else ""
 
 
 def _learned(result: Comparison, claims: list[Claim], table: Rows) -> str:

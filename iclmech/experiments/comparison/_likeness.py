@@ -36,8 +36,10 @@ class Against(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The differences with their intervals."""
-        return "; ".join(_difference(claim) for claim in self.claims)
+        """The difference with its interval; of several learning rates, the least and the greatest without."""
+        if len(self.claims) == 1:
+            return difference(self.claims[0])
+        return f"{_signed(min(self.differences))} to {_signed(max(self.differences))}, by learning rate"
 
 
 def against(claims: list[Claim], update: str, *, others: bool = False) -> list[Against]:
@@ -70,7 +72,7 @@ def follows(claims: list[Claim], table: Rows, updates: list[str]) -> str:
 def _won(winners: list[str], found: dict[str, list[Against]], whole: dict[str, list[Claim]]) -> str:
     """Above every control that was run."""
     names = " and ".join(update_short(u) for u in winners)
-    smallest = ", ".join(f"{update_short(u)} − {c.control} {_difference(c)}" for u in winners for c in whole[u])
+    smallest = ", ".join(f"{update_short(u)} − {c.control} {difference(c)}" for u in winners for c in whole[u])
     controls = list(dict.fromkeys(a.called for u in winners for a in found[u]))
     text = f"{names} {'is' if len(winners) == 1 else 'are'} more similar to ICL than every control that was run ({', '.join(controls)}; smallest: {smallest})"
     missing = [c.phrase for c in _basic_controls() if any(c.name not in {a.control for a in found[u]} for u in winners)]
@@ -155,7 +157,8 @@ def _caveat(claims: list[Claim]) -> str:
     return ""
 
 
-def _difference(claim: Claim) -> str:
+def difference(claim: Claim) -> str:
+    """A paired difference with its interval."""
     if not np.isfinite(claim.low):
         return _signed(claim.measured)
     return f"{_signed(claim.measured)} [{_signed(claim.low)}, {_signed(claim.high)}]"

@@ -280,10 +280,13 @@ def own_measures(
     for metric, function in condition.plan.metrics.items():
         try:
             value = _numpy(function(zs, icl, ft))
-        except Exception as error:
-            if not isinstance(error, ICLMechError):
-                error.add_note(f"raised by the metric {metric!r} in the comparison {name!r}")
+        except ICLMechError:
             raise
+        except Exception as error:
+            raise CompareError(
+                f"the metric {metric!r} failed in the comparison {name!r}: {type(error).__name__}: {error}. A metric takes the "
+                "activations (zs, icl, ft) and gives a number, or an array with one entry per query."
+            ) from error
         if value.ndim and value.shape[0] != len(zs):
             raise CompareError(
                 f"the metric {metric!r} gave shape {value.shape} for {len(zs)} queries; expected a number, or an array with "

@@ -11,10 +11,11 @@ import xarray as xr
 from iclmech._base import Claim, Result, from_ascii_json
 
 from ._answer import answer
+from ._brief import brief
 from ._claims import claims_of
 from ._request import request_of_plan
 from ._roster import Roster
-from ._summary import summary_table, terminal_tables
+from ._summary import summary_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,12 +122,16 @@ class Comparison(Result):
         """
         return summary_table(self.means, measures)
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Accuracy by setting; similarities by comparison beside their null."""
-        return terminal_tables(self.summary())
+    def brief(self) -> pd.DataFrame:
+        """Accuracy of every setting, and each update beside the controls that it is not shown to beat: twelve rows."""
+        return brief(self)
 
     def judged(self) -> list[Claim]:
         """ "learns in context", what each update taught, each update against each of its controls and against all of them."""
+        return self._judged
+
+    @cached_property
+    def _judged(self) -> list[Claim]:
         return claims_of(self)
 
     def answer(self) -> list[str]:

@@ -53,16 +53,27 @@ def summary_table(means: xr.Dataset, measures: Sequence[str] | None) -> pd.DataF
 def _lr(means: xr.Dataset, update: str, position: int) -> dict[str, Any]:
     if not update:
         return {"lr": position, "lr_value": np.nan}
-    return {"lr": position, "lr_value": float(means["lr_value"].sel(update=update).values[position])}
+    return {"lr": position, "lr_value": float(_at(means, "lr_value", {"update": update}).values[position])}
+
+
+def _at(means: xr.Dataset, name: str, at: dict[str, Any]) -> xr.Variable:
+    """What `means[name].sel(at)` holds, "lr" by position; the whole dataset is not walked through for each of some thousand numbers."""
+    variable = means.variables[name]
+    places = {
+        dim: int(label) if dim == "lr" else list(map(str, means.variables[dim].values)).index(str(label))
+        for dim, label in at.items()
+        if dim in variable.dims
+    }
+    return variable.isel(places)
 
 
 def _numbers(means: xr.Dataset, name: str, at: dict[str, Any]) -> dict[str, Any]:
     """Mean, interval, seeds, p and whether a claim may rest on it, of one place in the variables of `name`."""
-    place = {**at, "lr": means["lr"].values[at["lr"]]} if "lr" in means.coords else at
+    held = means.variables
     found = {
-        part: means[f"{name}{part}"].sel({k: v for k, v in place.items() if k in means[f"{name}{part}"].dims})
+        part: _at(means, f"{name}{part}", at)
         for part in ("", "_ci", "_by_seed", "_p", "_claims", "_kept")
-        if f"{name}{part}" in means
+        if f"{name}{part}" in held
     }
     values = np.asarray(found["_by_seed"].values, dtype=float)
     t, sd = seed_spread(values)
@@ -79,20 +90,21 @@ def _numbers(means: xr.Dataset, name: str, at: dict[str, Any]) -> dict[str, Any]
         "n_seeds": n_seeds,
         "p": float(found["_p"]) if "_p" in found else np.nan,
         "claims": claims,
-        "note": note_of(n_seeds, claims, (low, high), found.get("_kept")),
+        "note": note_of(n_seeds, claims, (low, high), None if "_kept" not in found else xr.DataArray(found["_kept"])),
     }
 
 
 def _overall_rows(means: xr.Dataset, measure: str, kind: str, roster: Roster) -> Iterator[dict[str, Any]]:
-    mean = means[f"{measure}_overall"]
-    masked = means[f"{measure}_n_masked"].mean([d for d in means[measure].dims if d not in (kind, "variant", "lr")])
+    masked_name = f"{measure}_n_masked"
+    masked = means[[masked_name]].mean([d for d in means[measure].dims if d not in (kind, "variant", "lr")])
     entries = roster.settings if kind == "setting" else roster.comparisons
     for name in (str(n) for n in means[kind].values):
         update = entries[name].update if name in entries else ""
         for variant in (str(v) for v in means["variant"].values):
             for position in range(means.sizes["lr"] if update else 1):
                 at = {kind: name, "variant": variant}
-                if np.isnan(mean.sel(at)[{"lr": position}]) and np.isnan(masked.sel(at)[{"lr": position}]):
+                left_out = float(_at(masked, masked_name, {**at, "lr": position}))
+                if np.isnan(_at(means, f"{measure}_overall", {**at, "lr": position})) and np.isnan(left_out):
                     continue
                 yield {
                     "measure": measure,
@@ -101,24 +113,23 @@ def _overall_rows(means: xr.Dataset, measure: str, kind: str, roster: Roster) ->
                     "variant": variant,
                     **_lr(means, update, position),
                     **_numbers(means, f"{measure}_overall", {**at, "lr": position}),
-                    "masked": float(masked.sel(at)[{"lr": position}]) / float(means.attrs["n_queries"]),
+                    "masked": left_out / float(means.attrs["n_queries"]),
                 }
 
 
 def _contrast_rows(means: xr.Dataset, measure: str, roster: Roster) -> Iterator[dict[str, Any]]:
     if f"{measure}_contrast" not in means:
         return
-    mean = means[f"{measure}_contrast"]
     for name in (str(n) for n in means["contrast"].values):
         update = roster.contrasts[name].update if name in roster.contrasts else ""
         for position in range(means.sizes["lr"]):
-            if np.isnan(mean.sel(contrast=name)[{"lr": position}]):
+            if np.isnan(_at(means, f"{measure}_contrast", {"contrast": name, "lr": position})):
                 continue
             yield {
                 "measure": measure,
                 "kind": "contrast",
                 "name": name,
-                "variant": str(means["contrast_variant"].sel(contrast=name).item()),
+                "variant": str(_at(means, "contrast_variant", {"contrast": name}).values),
                 **_lr(means, update, position),
                 **_numbers(means, f"{measure}_contrast", {"contrast": name, "lr": position}),
                 "masked": np.nan,
@@ -134,7 +145,7 @@ def _gain_rows(means: xr.Dataset, roster: Roster) -> Iterator[dict[str, Any]]:
         for baseline in (str(b) for b in means["baseline"].values):
             for position in range(means.sizes["lr"] if update else 1):
                 at = {"setting": name, "baseline": baseline}
-                if np.isnan(means["gain"].sel(at)[{"lr": position}]):
+                if np.isnan(_at(means, "gain", {**at, "lr": position})):
                     continue
                 yield {
                     "measure": "accuracy",
@@ -145,38 +156,3 @@ def _gain_rows(means: xr.Dataset, roster: Roster) -> Iterator[dict[str, Any]]:
                     **_numbers(means, "gain", {**at, "lr": position}),
                     "masked": np.nan,
                 }
-
-
-_TABLES = {
-    "accuracy": "Accuracy",
-    "sim_aou": "SimAOU, mean over layers (the null of an isotropic displacement beside it)",
-    "sim_am": "SimAM, mean over layers and heads",
-}
-
-
-def terminal_tables(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Title → table of the main measures, numbers as texts: what a terminal shows."""
-    nulls: Any = summary[summary.measure == "null_closed_form"].set_index(["name", "variant", "lr"])["mean"]
-    found: dict[str, pd.DataFrame] = {}
-    for measure, title in _TABLES.items():
-        rows = []
-        wanted: Any = summary[(summary.measure == measure) & (summary.kind != "contrast")]
-        for row in wanted.to_dict("records"):
-            null = nulls.get((row["name"], row["variant"], row["lr"]), float("nan"))
-            rows.append(
-                {
-                    "": row["name"],
-                    "variant": row["variant"],
-                    "learning rate": _text(row["lr_value"], ".3g"),
-                    "mean": _text(row["mean"]),
-                    "interval": f"{_text(row['low'])} to {_text(row['high'])}" if np.isfinite(row["low"]) else "none",
-                    **({"null": _text(null)} if measure == "sim_aou" else {}),
-                }
-            )
-        named = f"; interval: {summary['interval'].iloc[0]}" if len(summary) else ""
-        found[f"{title}{named}"] = pd.DataFrame(rows)
-    return found
-
-
-def _text(number: float, form: str = ".3f") -> str:
-    return "" if np.isnan(number) else format(number, form)

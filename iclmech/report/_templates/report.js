@@ -98,7 +98,36 @@
     return view.heads[best];
   }
 
-  function pane(setting, example, weights) {
+  // Which demonstration a token belongs to: it ends with its separator; the query belongs to none.
+  function demonstrations(example) {
+    let n = 0;
+    let seen = false;
+    return example.roles.map((role, i) => {
+      if (role === "bos" || i >= example.n_context) return -1;
+      if (seen && role !== "separator" && role !== "label") { n += 1; seen = false; }
+      if (role === "label") seen = true;
+      return n;
+    });
+  }
+
+  function strip(setting, example, weights, top) {
+    const belongs = demonstrations(example);
+    const shares = [];
+    belongs.forEach((n, i) => { if (n >= 0 && weights[i] !== 255) shares[n] = (shares[n] || 0) + share(weights[i]); });
+    const row = document.createElement("div");
+    row.className = "strip";
+    row.setAttribute("role", "img");
+    row.setAttribute("aria-label", setting.name + ": attention on " + shares.length + " demonstrations");
+    shares.forEach((x, n) => {
+      const box = document.createElement("b");
+      box.title = "demonstration " + (n + 1) + ": " + percent(x);
+      box.style.backgroundColor = "rgba(var(--mark)," + (0.85 * Math.min(1, x / top)).toFixed(3) + ")";
+      row.append(box);
+    });
+    return row;
+  }
+
+  function pane(setting, example, weights, top) {
     const box = document.createElement("section");
     box.className = "pane";
     const title = document.createElement("h3");
@@ -109,13 +138,12 @@
     words.tabIndex = 0;
     words.setAttribute("role", "group");
     words.setAttribute("aria-label", setting.name + ": prompt with attention");
-    const top = Math.max(0.02, ...Array.from(weights, (w) => (w === 255 ? 0 : share(w))));
     example.tokens.forEach((token, i) => {
       if (weights[i] === 255) return;
       const x = share(weights[i]);
       sums[example.roles[i]] = (sums[example.roles[i]] || 0) + x;
       const word = document.createElement("span");
-      word.className = example.roles[i];
+      word.className = example.roles[i] + (i >= example.n_context ? " query" : "");
       word.textContent = token;
       word.title = token.trim() + " (" + example.roles[i] + "): " + percent(x);
       word.dataset.share = x.toFixed(4);
@@ -126,7 +154,9 @@
     const line = document.createElement("p");
     line.className = "sums";
     line.textContent = Object.entries(sums).sort((a, b) => b[1] - a[1]).map(([role, x]) => role + " " + percent(x)).join(" · ");
-    box.append(title, line, words);
+    box.append(title, line);
+    if (example.n_context > 1 && weights[1] !== 255) box.append(strip(setting, example, weights, top));
+    box.append(words);
     return [box, sums];
   }
 
@@ -135,11 +165,13 @@
     const example = view.examples[e];
     const h = view.heads.findIndex(([l, k]) => l === Number(whichLayer.value) && k === Number(whichHead.value));
     const n = example.tokens.length;
-    const made = view.settings.map((setting, s) => {
-      const start = (s * view.heads.length + h) * n;
-      return pane(setting, example, bytes[e].subarray(start, start + n));
-    });
+    const rows = view.settings.map((_, s) => bytes[e].subarray((s * view.heads.length + h) * n, (s * view.heads.length + h + 1) * n));
+    const top = Math.max(0.02, ...rows.map((weights) => Math.max(...Array.from(weights, (w) => (w === 255 ? 0 : share(w))))));
+    const made = view.settings.map((setting, s) => pane(setting, example, rows[s], top));
+    const bar = document.createElement("i");
+    get("attention-scale").replaceChildren("0 %", bar, percent(top) + (top < 1 ? " or more" : ""));
     get("attention-panes").replaceChildren(...made.map(([box]) => box));
+    document.querySelectorAll("#attention-panes .words").forEach((words) => { words.scrollTop = words.scrollHeight; });
     get("attention-said").textContent = "L" + whichLayer.value + "H" + whichHead.value + ", attention on labels: " +
       made.map(([, sums], s) => view.settings[s].name + " " + percent(sums.label || 0)).join(", ") + ".";
   }

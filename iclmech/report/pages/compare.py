@@ -27,6 +27,12 @@ def _question(result: Comparison) -> str:
 def _captions(result: Comparison) -> dict[str, Caption]:
     n_layers, n_heads = (result.means.sizes.get(axis, 0) for axis in ("layer", "head"))
     return {
+        "contrasts": Caption(
+            "The verdict at a look",
+            "Forest plot: accuracy gained, and the paired difference of each update from each control, with intervals. Its numbers are in the tables below.",
+            "Right of zero the update is more like the context than the control, or more is right than before. Filled points stand the correction for "
+            "the number of verdicts. The control whose difference is nearest to zero decides.",
+        ),
         "similarity": Caption(
             "Similarity by layer",
             f"Line chart: SimAOU over {n_layers} layers, one panel per update, with controls and intervals. Its numbers are in the tables below.",
@@ -34,7 +40,7 @@ def _captions(result: Comparison) -> dict[str, Caption]:
             + interval_name(result.means)
             + ". Compare the thick line with each thin one: where the bands of a control and of the "
             "update overlap, the update is not shown to do more than the control. The grey area ends where displacements of this size would lie "
-            "if they had no direction of their own; it is no lower bound. The green line is the context with its demonstrations in another order.",
+            "if they had no direction of their own; it is no lower bound. Purple is the control that decides. Green lines are other contexts.",
         ),
         "accuracy": Caption(
             "Accuracy by setting",

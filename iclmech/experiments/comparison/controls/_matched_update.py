@@ -66,5 +66,5 @@ def _held_out(condition: Condition) -> PromptSet:
 
 CONTROL = Control(
     "matched_update", "update", matched_update, "random change, same displacement", "a random weight change that moves the states as far",
-    essential=True, rank=20, basic=True, colour=GREY, dash="dot",
+    essential=True, rank=20, basic=True, colour=GREY, dash="dot", legend="random, as far",
 )  # fmt: skip

@@ -24,5 +24,5 @@ def random_update(condition: Condition, trial: Trial) -> WeightUpdate | None:
 
 CONTROL = Control(
     "random_update", "update", random_update, "random weight change", "a random weight change",
-    essential=True, kinds=("weights",), rank=25, colour=GREY, dash="dot",
+    essential=True, kinds=("weights",), rank=25, colour=GREY, dash="longdash", legend="random weights",
 )  # fmt: skip

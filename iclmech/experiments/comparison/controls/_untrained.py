@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iclmech._base._palette import PURPLE
+from iclmech._base._palette import GREY
 
 from .._control import Control
 
@@ -21,5 +21,5 @@ def untrained(model: ICLModel, request: CompareRequest, seed: int) -> ICLModel:
 
 CONTROL = Control(
     "untrained", "model", untrained, "untrained model", "the untrained model",
-    essential=True, rank=0, basic=True, colour=PURPLE, dash="dash",
+    essential=True, rank=0, basic=True, colour=GREY, dash="dash",
 )  # fmt: skip
