@@ -81,30 +81,24 @@ class Condition:
         return (name, self.variant, self.seed, lr)
 
     def run(
-        self,
-        prompts: PromptSet,
-        setting: Any,
-        sites: tuple[str, ...] | None = None,
-        interventions: tuple[Any, ...] = (),
+        self, prompts: PromptSet, setting: Any, sites: Sequence[str] | None = None, edits: Sequence[Any] = ()
     ) -> Activations:
         """Capture one setting: the plan's sites unless told otherwise."""
         plan = self.plan
         matched = plan.request.match_positions and setting == "zs"
-        sites = sites or plan.sites
-        return capture(
-            self.model, prompts, setting, sites, plan.position, match_positions=matched, interventions=interventions
-        )
+        given = (self.model, prompts, setting, sites or plan.sites, plan.position)
+        return capture(*given, match_positions=matched, interventions=edits)
 
-    def run_scored(self, prompts: PromptSet, setting: Any, interventions: tuple[Any, ...] = ()) -> Activations:
+    def run_scored(self, prompts: PromptSet, setting: Any, edits: Sequence[Any] = ()) -> Activations:
         """Capture one setting; where calibration was asked for, with the prior of the model as it is now in its meta."""
-        acts, how = self.run(prompts, setting, interventions=interventions), self.plan.request.calibrate
+        acts, how = self.run(prompts, setting, edits=edits), self.plan.request.calibrate
         if how is None:
             return acts
         from iclmech.calibration import prior
 
         asked = prompts if prompts.contexts[0].demonstrations else self.prompts
         texts = [d.text for d in asked.demonstrations]
-        found = prior(self.model, prompts, how, setting=setting, texts=texts, interventions=interventions)  # type: ignore[arg-type]  # the plan checked it
+        found = prior(self.model, prompts, how, setting=setting, texts=texts, interventions=edits)  # type: ignore[arg-type]  # the plan checked it
         return replace(acts, meta={**acts.meta, "prior": found})
 
 
