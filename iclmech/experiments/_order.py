@@ -23,7 +23,8 @@ from ._experiment import Given
 from ._order_answer import answer_of, claims_of
 from ._order_request import ORDER, OrderRequest
 from ._request import ExperimentError, seeds_asked, seeds_of
-from .comparison._plan import rates_of, spell_rates, updates_of
+from .comparison._plan import updates_of
+from .comparison._rates import rates_of, spell_rates
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from iclmech._base import REGISTRIES, from_ascii_json, to_ascii_json
 from iclmech.experiments import CompareError, CompareRequest, ExperimentError
 from iclmech.experiments._experiment import Given
 from iclmech.experiments._request import field_types, read_text, seeds_of
-from iclmech.experiments.comparison import _plan as plan
+from iclmech.experiments.comparison import _plan as plan, _rates as rates
 from iclmech.experiments.comparison._experiment import COMPARE
 from iclmech.tasks import Task
 
@@ -44,30 +44,32 @@ def test_updates() -> None:
 
 
 def test_rates() -> None:
-    assert plan.rates_of("auto", ["gd"]) is None
-    assert plan.rates_of(0.1, ["gd", "lcgd"]) == {"gd": (0.1,), "lcgd": (0.1,)}
-    assert plan.rates_of([0, 1], ["gd"]) == {"gd": (0.0, 1.0)}
-    assert plan.rates_of({"gd": [1, 2], "lcgd": [3, 4]}, ["gd", "lcgd"])["lcgd"] == (3.0, 4.0)
-    assert plan.spell_rates({"gd": [1, 2], "lcgd": 3.5}) == "gd=1/2,lcgd=3.5"
-    assert plan.rates_of("gd=1/2,lcgd=3/4", ["gd", "lcgd"]) == {"gd": (1.0, 2.0), "lcgd": (3.0, 4.0)}
+    assert rates.rates_of("auto", ["gd"]) is None
+    assert rates.rates_of(0.1, ["gd", "lcgd"]) == {"gd": (0.1,), "lcgd": (0.1,)}
+    assert rates.rates_of([0, 1], ["gd"]) == {"gd": (0.0, 1.0)}
+    assert rates.rates_of({"gd": [1, 2], "lcgd": [3, 4]}, ["gd", "lcgd"])["lcgd"] == (3.0, 4.0)
+    assert rates.spell_rates({"gd": [1, 2], "lcgd": 3.5}) == "gd=1/2,lcgd=3.5"
+    assert rates.rates_of("gd=1/2,lcgd=3/4", ["gd", "lcgd"]) == {"gd": (1.0, 2.0), "lcgd": (3.0, 4.0)}
     for bad, message in (
         ("often", "auto"), (-1.0, "finite numbers"), (float("nan"), "finite"), ([], "finite"),
         ({"gd": 1.0}, "names no rate for lcgd"), ({"gd": [1, 2], "lcgd": 1}, "different lengths"),
     ):  # fmt: skip
         with pytest.raises(CompareError, match=message):
-            plan.rates_of(bad, ["gd", "lcgd"])
+            rates.rates_of(bad, ["gd", "lcgd"])
 
 
 def test_the_grid_is_logarithmic_and_spans_the_published_rates() -> None:
-    assert plan.DEFAULT_GRID[0] <= 1.6e-4
-    assert plan.DEFAULT_GRID[-1] >= 0.2
-    ratios = [b / a for a, b in zip(plan.DEFAULT_GRID, plan.DEFAULT_GRID[1:], strict=False)]
+    assert rates.DEFAULT_GRID[0] <= 1.6e-4
+    assert rates.DEFAULT_GRID[-1] >= 0.2
+    ratios = [b / a for a, b in zip(rates.DEFAULT_GRID, rates.DEFAULT_GRID[1:], strict=False)]
     assert max(ratios) / min(ratios) < 1.1
 
 
 def test_controls() -> None:
-    every = tuple(REGISTRIES["control"])
+    named = ("icl:tuned_context", "icl:random_context")
+    every = tuple(name for name in REGISTRIES["control"] if name not in named)
     assert plan.controls_of(("all",)) == (every, ())
+    assert plan.controls_of(named) == (named, named)
     assert plan.controls_of(("none",)) == ((), ())
     assert plan.controls_of(["icl:reordered", "untrained"])[0] == ("untrained", "icl:reordered")
     with pytest.raises(CompareError, match=r"'placebo'.*random_update"):
@@ -126,7 +128,7 @@ def test_the_words_of_the_command_line_become_values() -> None:
     with pytest.raises(ExperimentError, match=r"k='many'.*a whole number"):
         read_text("many", kinds["k"], "k")
     with pytest.raises(CompareError, match="fast"):
-        plan.rates_of("fast", ["gd"])
+        rates.rates_of("fast", ["gd"])
 
 
 def test_a_request_survives_a_file() -> None:

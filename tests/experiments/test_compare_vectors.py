@@ -79,13 +79,14 @@ def test_a_stand_in_has_the_face_of_an_update(model, prompts):
 
 
 def test_rates_are_searched_for_updates_and_vectors_go_in_at_their_usual_strength(model):
-    found = icl.compare(
-        model, "mini/sentiment", k=4, n_queries=4, updates=("gd", "task_vector"), seeds=1, controls="none"
-    )
-    rates = found.data["lr_value"].isel(lr=0)  # type: ignore[union-attr]  # no estimate was asked for
+    names = ("gd", "task_vector", "lcgd")  # two of the same kind, so that they are compared at one displacement, too
+    found = icl.compare(model, "mini/sentiment", k=4, n_queries=4, updates=names, seeds=1, controls="none")
+    assert isinstance(found, icl.Comparison)
+    assert found.data["equal_displacement_difference"].isnull().values.tolist() == [True, True, False]
+    rates = found.data["lr_value"].isel(lr=0)
     assert float(rates.sel(update="task_vector")) == 1.0
     assert float(rates.sel(update="gd")) < 1.0
-    curve = found.data["rate_label_nll"]  # type: ignore[union-attr]
+    curve = found.data["rate_label_nll"]
     assert curve.sel(update="task_vector").notnull().sum() == 1
     assert curve.sel(update="gd").notnull().sum() > 5
 

@@ -10,8 +10,9 @@ import xarray as xr
 from iclmech._base import to_ascii_json
 from iclmech.experiments import Comparison
 from iclmech.experiments.comparison._dataset import Extent, gather
-from iclmech.experiments.comparison._plan import DEFAULT_GRID, Plan, controls_of, updates_of
+from iclmech.experiments.comparison._plan import Plan, controls_of, updates_of
 from iclmech.experiments.comparison._rate_curve import RateCurve
+from iclmech.experiments.comparison._rates import DEFAULT_GRID
 from iclmech.experiments.comparison._records import Records
 from iclmech.experiments.comparison._request import CompareRequest
 

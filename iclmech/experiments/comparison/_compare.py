@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._experiment import Given
 from .._request import seeds_asked
 from ._experiment import COMPARE
-from ._plan import CompareError, spell_rates
+from ._plan import CompareError
+from ._rates import spell_rates
 from ._request import CompareRequest
 from ._result import Comparison
 
 if TYPE_CHECKING:
     from iclmech.captures import Position
     from iclmech.models import ICLModel, Selector
-    from iclmech.tasks import Selection, Task
+    from iclmech.tasks import Selection, Selector as Chooser, Task
 
     from ._cost import Estimate
 
@@ -38,7 +39,7 @@ def compare(
     parameters: Selector = "attn_kv",
     position: Position | None = None,
     separator: str | None = None,
-    selection: Selection = "random",
+    selection: Selection | Chooser | Sequence[int] = "random",
     wrong_task: Task | str | None = None,
     embeddings: Literal["keep", "fresh"] = "keep",
     sites: Sequence[str] | None = None,
@@ -127,7 +128,7 @@ def compare(
         parameters=given.name("parameters", parameters),
         position=given.name("position", position),
         separator=separator,
-        selection=given.name("selection", selection),
+        selection=given.name("selection", _as_selection(selection)),
         wrong_task=given.name("wrong_task", wrong_task, by="name"),
         embeddings=embeddings,
         sites=tuple(sites) if sites is not None else None,
@@ -149,3 +150,12 @@ def _plain_rates(lr: Any) -> Any:
         return spell_rates(lr)
     except (TypeError, ValueError):
         raise CompareError(f"got lr={lr!r}; expected 'auto', numbers, or {{update: number or list}}.") from None
+
+
+def _as_selection(selection: Any) -> Any:
+    """Row numbers as an object, whose content stands in the request."""
+    if isinstance(selection, str) or not isinstance(selection, Sequence):
+        return selection
+    from iclmech.tasks import GivenRows
+
+    return GivenRows(selection)

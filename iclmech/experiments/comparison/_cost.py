@@ -14,8 +14,9 @@ from iclmech.tasks import PromptSet, Task
 
 from . import _label_specific as labels
 from ._held_out import DRAWS, EXAMPLES
-from ._plan import DEFAULT_GRID, Plan, plan_of
+from ._plan import Plan, plan_of
 from ._prompts import seed_prompts
+from ._rates import DEFAULT_GRID
 from ._request import CompareRequest
 from ._untrained_steps import BELOW
 from .controls import _matched_update as matched

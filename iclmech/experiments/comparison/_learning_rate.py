@@ -19,9 +19,10 @@ from iclmech.tasks import Task
 from ._control import kind_of
 from ._equal_displacement import RateCells, equal_displacement, in_words
 from ._held_out import Draw, Walked, draws_of, evidence, seeds_of_draws, walk
-from ._plan import CompareError, Plan, rate_at
+from ._plan import CompareError, Plan
 from ._rate_curve import FIRST, LAST, RateCurve, Search, curve_of
 from ._rate_rule import Choice, HeldOut, choose, end_of_walk
+from ._rates import rate_at
 from ._records import Records
 from ._untrained_steps import beside_untrained
 

@@ -11,15 +11,16 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
-from iclmech._base import REGISTRIES, Cells, ICLMechError, UpdateError, digest
+from iclmech._base import Cells, UpdateError, digest
 from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
 
 from ._control import EditedContext, Trial
-from ._plan import CompareError, Plan
+from ._plan import Plan
 from ._prompts import seed_prompts
-from ._records import Cell, Records, mean_over_draws
+from ._recording import Tuned, as_numpy, record_comparison, record_setting
+from ._records import Cell, Records
 
 T = TypeVar("T")
 
@@ -81,30 +82,24 @@ class Condition:
         return (name, self.variant, self.seed, lr)
 
     def run(
-        self,
-        prompts: PromptSet,
-        setting: Any,
-        sites: tuple[str, ...] | None = None,
-        interventions: tuple[Any, ...] = (),
+        self, prompts: PromptSet, setting: Any, sites: Sequence[str] | None = None, edits: Sequence[Any] = ()
     ) -> Activations:
         """Capture one setting: the plan's sites unless told otherwise."""
         plan = self.plan
         matched = plan.request.match_positions and setting == "zs"
-        sites = sites or plan.sites
-        return capture(
-            self.model, prompts, setting, sites, plan.position, match_positions=matched, interventions=interventions
-        )
+        given = (self.model, prompts, setting, sites or plan.sites, plan.position)
+        return capture(*given, match_positions=matched, interventions=edits)
 
-    def run_scored(self, prompts: PromptSet, setting: Any, interventions: tuple[Any, ...] = ()) -> Activations:
+    def run_scored(self, prompts: PromptSet, setting: Any, edits: Sequence[Any] = ()) -> Activations:
         """Capture one setting; where calibration was asked for, with the prior of the model as it is now in its meta."""
-        acts, how = self.run(prompts, setting, interventions=interventions), self.plan.request.calibrate
+        acts, how = self.run(prompts, setting, edits=edits), self.plan.request.calibrate
         if how is None:
             return acts
         from iclmech.calibration import prior
 
         asked = prompts if prompts.contexts[0].demonstrations else self.prompts
         texts = [d.text for d in asked.demonstrations]
-        found = prior(self.model, prompts, how, setting=setting, texts=texts, interventions=interventions)  # type: ignore[arg-type]  # the plan checked it
+        found = prior(self.model, prompts, how, setting=setting, texts=texts, interventions=edits)  # type: ignore[arg-type]  # the plan checked it
         return replace(acts, meta={**acts.meta, "prior": found})
 
 
@@ -174,7 +169,7 @@ def _updates(condition: Condition, captured: Captured, update: str, lr: float, p
         return False
     for control in condition.plan.controls_on(condition.variant, "direction"):
         for name, value in control(condition, zs, icl, shift).items():
-            condition.records.compared.setdefault(name, {})[condition.cell(control.name, None)] = _numpy(value)
+            condition.records.compared.setdefault(name, {})[condition.cell(control.name, None)] = as_numpy(value)
     return True
 
 
@@ -192,10 +187,6 @@ def _context(
     if condition.plan.request.label_specific:
         condition.states[context.hash] = acts["attn_out"]
     return acts
-
-
-Tuned = list[tuple[Activations, Sequence[int]]]
-"""Of every draw the zero-shot setting under the update, and the layers that are masked."""
 
 
 def fine_tuned(
@@ -246,59 +237,6 @@ def try_updates(
         with contextlib.suppress(UpdateError):  # one of them; which one is seen below
             return condition.plan.update(update, condition.model, list(several), lr)
     return [try_update(condition, name, update, prompts, lr) for prompts in several]
-
-
-def record_setting(condition: Condition, name: str, lr: int | None, draws: Sequence[Activations]) -> None:
-    """Accuracy, label likelihood and the like of one setting, averaged over draws."""
-    for measure_name in condition.plan.single:
-        value = mean_over_draws([_numpy(REGISTRIES["measure"][measure_name](acts)) for acts in draws])
-        condition.records.single.setdefault(measure_name, {})[condition.cell(name, lr)] = value
-
-
-def record_comparison(
-    condition: Condition, name: str, lr: int | None, zs: Activations, icl: Activations, draws: Tuned
-) -> None:
-    """Every measure of (zs, icl, ft), the user's included, averaged over draws."""
-    found: dict[str, list[np.ndarray]] = {}
-    for ft, unreached in draws:
-        values = {m: _numpy(REGISTRIES["measure"][m](zs, icl, ft)) for m in condition.plan.measures}
-        values |= own_measures(condition, name, zs, icl, ft)
-        for measure_name, value in values.items():
-            if len(unreached) and value.ndim > 1 and value.shape[1] == len(zs["attn_out"][0]):
-                value = value.copy()
-                value[:, list(unreached)] = np.nan
-            found.setdefault(measure_name, []).append(value)
-    for measure_name, each in found.items():
-        condition.records.compared.setdefault(measure_name, {})[condition.cell(name, lr)] = mean_over_draws(each)
-
-
-def own_measures(
-    condition: Condition, name: str, zs: Activations, icl: Activations, ft: Activations
-) -> dict[str, np.ndarray]:
-    """The user's measures, each checked to be a number or an array with the queries first."""
-    values: dict[str, np.ndarray] = {}
-    for metric, function in condition.plan.metrics.items():
-        try:
-            value = _numpy(function(zs, icl, ft))
-        except ICLMechError:
-            raise
-        except Exception as error:
-            raise CompareError(
-                f"the metric {metric!r} failed in the comparison {name!r}: {type(error).__name__}: {error}. A metric takes the "
-                "activations (zs, icl, ft) and gives a number, or an array with one entry per query."
-            ) from error
-        if value.ndim and value.shape[0] != len(zs):
-            raise CompareError(
-                f"the metric {metric!r} gave shape {value.shape} for {len(zs)} queries; expected a number, or an array with "
-                "one entry per query along its first axis."
-            )
-        values[metric] = value
-    return values
-
-
-def _numpy(value: Any) -> np.ndarray:
-    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    return array.astype(np.float32 if array.ndim else np.float64)
 
 
 def queries_hash(prompts: PromptSet) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
 
-import numpy as np
-
 from iclmech._base import REGISTRIES
 from iclmech.tasks import DEUTCH2024, Selection, Task
 
-from .._request import CUSTOM, ExperimentError, seeds_of
+from .._request import CUSTOM, seeds_of
 from ._control import controls_named, kind_of
 from ._measures import COMPARED, SINGLE
+from ._rates import CompareError, rates_of
 from ._request import CompareRequest
 from ._roster import Roster
 
@@ -27,24 +25,8 @@ Metric = Callable[[Any, Any, Any], Any]
 """`metric(zs, icl, ft)` → a number, or an array [query], [query, layer], [query, layer, head]."""
 
 
-def rate_at(thirds: int) -> float:
-    """A learning rate by thirds of a decade: 10 ** (thirds / 3), two digits of it.
-
-    >>> rate_at(-4)
-    0.046
-    """
-    return float(f"{10 ** (thirds / 3):.2g}")
-
-
-DEFAULT_GRID = tuple(map(rate_at, range(-12, 1)))
-"""Learning rates tried by `lr="auto"`: 1e-4 to 1, three per decade."""
-
 SITES = ("attn_out", "attn_scores", "resid_post")
 """What is captured; the last only for the user's own measures."""
-
-
-class CompareError(ExperimentError):
-    """`compare` was asked for something that it cannot do."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +122,9 @@ def plan_of(request: CompareRequest, task: Task, model_name: str, objects: Mappi
     rates = rates_of(options["lr"], list(updates))
     if request.label_specific and rates is not None and len(next(iter(rates.values()))) > 1:
         raise CompareError("got label_specific=True with a grid of learning rates; expected one rate for each update.")
-    vectors = [name for name in updates if kind_of(name) == "vector"]
+    vectors = ", ".join(name for name in updates if kind_of(name) == "vector")
     if request.label_specific and vectors:
-        raise CompareError(
-            f"got label_specific=True with {', '.join(vectors)}; expected weight updates alone, for the vectors of two labellings may "
-            "act in two layers, and some are the same under every labelling. Compare the vectors in a run of their own."
-        )
+        raise CompareError(f"got label_specific=True with {vectors}; expected weight updates alone.")
     metrics = metrics_of(
         request.metrics,
         objects.get("metrics", {}),
@@ -186,67 +165,12 @@ def updates_of(names: Sequence[str], loss: str, parameters: Any, own: Mapping[st
     return found
 
 
-def spell_rates(lr: Any) -> Any:
-    """{update: number or grid} as a text, "gd=0.01/0.1,lcgd=0.3/1"; anything else as it is."""
-    if isinstance(lr, Mapping):
-        return ",".join(f"{u}={'/'.join(f'{r:.12g}' for r in np.atleast_1d(grid))}" for u, grid in lr.items())
-    return float(lr) if isinstance(lr, int) else tuple(float(r) for r in lr) if isinstance(lr, list | tuple) else lr
-
-
-def _read_rates(text: str) -> dict[str, tuple[float, ...]]:
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        return {update.strip(): tuple(float(r) for r in grid.split("/")) for update, grid in pairs}
-    except ValueError:
-        raise CompareError(
-            f"got lr={text!r}; expected auto, a number, numbers separated by commas, or gd=0.01/0.1,lcgd=0.03/0.3."
-        ) from None
-
-
-def rates_of(lr: Any, updates: Sequence[str]) -> dict[str, tuple[float, ...]] | None:
-    """ "auto" → None; a number, a grid, or rates by update → a grid of the same length for every update."""
-    if lr == "auto":
-        return None
-    by_update = _read_rates(lr) if isinstance(lr, str) else lr
-    by_update = _with_strengths(by_update, updates)
-    missing = [u for u in updates if isinstance(by_update, Mapping) and u not in by_update]
-    if missing:
-        raise CompareError(f"lr names no rate for {', '.join(missing)}; expected one for each of {', '.join(updates)}.")
-    grids = {}
-    for update in updates:
-        grid = tuple(
-            float(r) for r in np.atleast_1d(by_update[update] if isinstance(by_update, Mapping) else by_update)
-        )
-        if not grid or not all(math.isfinite(r) and r >= 0 for r in grid):
-            raise CompareError(f"got the learning rates {list(grid)} for {update}; expected finite numbers ≥ 0.")
-        grids[update] = grid
-    if len({len(g) for g in grids.values()}) > 1:
-        raise CompareError(
-            f"got grids of different lengths, { ({u: len(g) for u, g in grids.items()}) }; expected one length."
-        )
-    return grids
-
-
-def _with_strengths(lr: Any, updates: Sequence[str]) -> Any:
-    """Rates by update, where vectors are among them: their strength is 1 unless they are named."""
-    vectors = [u for u in updates if kind_of(u) == "vector"]
-    if not vectors:
-        return lr
-    named = dict(lr) if isinstance(lr, Mapping) else {u: lr for u in updates if u not in vectors}
-    n = max((len(np.atleast_1d(grid)) for grid in named.values()), default=1)
-    return {**{u: [1.0] * n for u in vectors}, **named}
-
-
 def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(those to run, in the order of registration; those asked for by name)."""
     every = controls_named()
-    words = {
-        "all": [c.name for c in every if not c.by_name],
-        "essential": [c.name for c in every if c.essential],
-        "none": [],
-    }
+    words = {"all": [c for c in every if not c.by_name], "essential": [c for c in every if c.essential], "none": []}
     if len(names) == 1 and names[0] in words:
-        return tuple(words[names[0]]), ()
+        return tuple(c.name for c in words[names[0]]), ()
     known = [c.name for c in every]
     for name in names:
         if name not in known:

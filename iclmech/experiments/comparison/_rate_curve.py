@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ._held_out import Draw, Walked
-from ._plan import rate_at
 from ._rate_rule import Choice, HeldOut
+from ._rates import rate_at
 
 FIRST, LAST = -12, 0
 """`DEFAULT_GRID` in thirds of a decade."""

@@ -17,8 +17,9 @@ from iclmech.tasks import Task
 
 from ._equal_displacement import VALID, RateCells, equal_displacement, in_words
 from ._held_out import Draw, draws_of, evidence, seeds_of_draws, walk
-from ._plan import Plan, rate_at
+from ._plan import Plan
 from ._rate_rule import HeldOut, refusal
+from ._rates import rate_at
 from ._records import Records
 from .controls._untrained import untrained
 

@@ -24,7 +24,7 @@ def random_direction(condition: Condition, zs: Activations, icl: Activations, ft
     Measures that know how to judge a direction get one for their site; one's own get zero-shot states moved by random
     vectors as long as the update's shifts.
     """
-    from .._measure import own_measures
+    from .._recording import own_measures
 
     generator = rng(condition.seed, "random direction")
     values: dict[str, Any] = {}
