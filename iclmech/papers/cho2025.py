@@ -6,7 +6,6 @@ from ._calls import call, task_for
 from ._paper import Paper, PaperClaim, Reading
 from ._readings import claim_of, draws
 
-
 _CONTROLS = {"random": "as many random edges", "mass": "edges of the same attention"}
 
 
