@@ -94,7 +94,7 @@ def run_paper(
     claims = judged(paper.claims, readings, request.quick)
     seconds = [float(found[c.run]["seconds"]) if c.run else 0.0 for c in paper.claims]
     origin = provenance(
-        paper=_about(paper), quick=request.quick,
+        paper=_about(paper), task={"name": f"the claims of {paper.name}"}, quick=request.quick,
         runs={name: {"command": f["command"], "seconds": f["seconds"]} for name, f in found.items()},
         notes=[note for f in found.values() for note in f["notes"]],
         **({"model": {"name": asking.name}} if asking.name else {}),

@@ -98,7 +98,8 @@ class Reproduction(Result):
         """How many claims hold, then each with its number, then those that cannot be asked here."""
         rows, paper = self.judged(), self.paper
         counts = {v: sum(c.verdict == v for c in rows) for v in dict.fromkeys(c.verdict for c in rows)}
-        told = ", ".join(f"{n} {v}" for v, n in counts.items())
+        plural = {"holds": "hold", "does not hold": "do not hold"}
+        told = ", ".join(f"{n} {plural.get(v, v) if n > 1 else v}" for v, n in counts.items())
         sentences = [f"{paper.get('name')} ({paper.get('title')}): {len(rows)} claims; {told}."]
         sentences += [_sentence(c) for c in rows if c.verdict != "not applicable"]
         sentences += [f"Not asked here: {c.claim} ({c.about['note']})." for c in rows if c.verdict == "not applicable"]

@@ -59,7 +59,7 @@ PAPER = Paper(
     ),
     runs={
         "predictors": call("compare-predictors", quick={"n_prompts": 256, "predictors": ("bayes", "knn-3", "ridge:matched", "gd:matched")}, full={"n_prompts": 1024}, family=_FAMILY, seeds=5),
-        "weights": call("implicit-weights", quick={"n_prompts": 32, "prefixes": (5, 10)}, full={"n_prompts": 64}, family=_FAMILY, seeds=5),
-        "probe": call("probe-weights", quick={"n_prompts": 1000, "seeds": 3}, full={"n_prompts": 4000}, family=_FAMILY, seeds=5),
+        "weights": call("implicit-weights", quick={"n_prompts": 16, "prefixes": (5, 10)}, full={"n_prompts": 64}, family=_FAMILY, seeds=5),
+        "probe": call("probe-weights", quick={"n_prompts": 800, "seeds": 3}, full={"n_prompts": 4000}, family=_FAMILY, seeds=5),
     },
 )  # fmt: skip

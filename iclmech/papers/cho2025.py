@@ -6,6 +6,8 @@ from ._calls import call, task_for
 from ._paper import Paper, PaperClaim, Reading
 from ._readings import claim_of, draws
 
+_CONTROLS = {"random": "as many random edges", "mass": "edges of the same attention"}
+
 
 def _edge(edge: str):
     """What a cut costs beyond the harsher of its controls; the verdict needs both."""
@@ -14,9 +16,11 @@ def _edge(edge: str):
         found = claim_of(result, f"{edge} carries")
         data = result.data.sel(edge=edge)
         least = min(map(str, data["control"].values), key=lambda c: float(data["excess"].sel(control=c)))
-        low, high = (float(v) for v in data["excess_ci"].sel(control=least).values)
-        measured = float(data["excess"].sel(control=least))
-        return Reading(measured, low, high, draws(result), control=least, note=found.about["reason"])
+        low, high = (float(v) for v in data["excess_ci"].sel(control=_CONTROLS.get(least, least)).values)
+        measured = float(data["excess"].sel(control=_CONTROLS.get(least, least)))
+        return Reading(
+            measured, low, high, draws(result), control=_CONTROLS.get(least, least), note=found.about["reason"]
+        )
 
     return read
 

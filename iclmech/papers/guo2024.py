@@ -56,9 +56,9 @@ PAPER = Paper(
         ),
     ),
     runs={
-        "probe": call("probe-weights", quick={"n_prompts": 1000}, full={"n_prompts": 4000}, seeds=3, family="Representation(d=5, noise=0.5)"),
-        "pasting": call("pasting", quick={"n_prompts": 64, "steps": 60}, full={"n_prompts": 512, "steps": 400}, seeds=3),
-        "predictors": call("compare-predictors", quick={"n_prompts": 256}, full={"n_prompts": 1024}, seeds=5,
+        "probe": call("probe-weights", quick={"n_prompts": 600}, full={"n_prompts": 4000}, seeds=3, family="Representation(d=5, noise=0.5)"),
+        "pasting": call("pasting", quick={"n_prompts": 64, "steps": 40}, full={"n_prompts": 512, "steps": 400}, seeds=3),
+        "predictors": call("compare-predictors", quick={"n_prompts": 256, "predictors": ("bayes", "ridge:matched")}, full={"n_prompts": 1024}, seeds=5,
                            family="Representation(d=5, noise=0.5)"),
     },
 )  # fmt: skip

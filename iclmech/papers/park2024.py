@@ -11,7 +11,7 @@ from ._calls import call
 from ._paper import Asking, Paper, PaperClaim, Reading
 from ._readings import claimed
 
-_TRAIN = call("train", quick={"seeds": 3, "steps": 650, "rows": 128}, full={"seeds": 6, "steps": 1200}, world="classes")
+_TRAIN = call("train", quick={"seeds": 3, "steps": 850, "rows": 128}, full={"seeds": 6, "steps": 1200}, world="classes")
 
 
 def _lead(asking: Asking) -> dict[str, Result]:

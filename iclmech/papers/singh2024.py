@@ -95,7 +95,7 @@ PAPER = Paper(
         ),
         PaperClaim(
             "More than one head comes to match (additive heads)",
-            run="training", read=_additive, effect="attention to the right label beyond uniform, second head", unit="attention",
+            run="heads", read=_additive, effect="attention to the right label beyond uniform, second head", unit="attention",
             margin=0.05, control="uniform attention", otherwise="longer training, with more heads",
         ),
         PaperClaim(
@@ -105,13 +105,15 @@ PAPER = Paper(
         ),
     ),
     runs={
-        "training": call(
-            "train", quick={"seeds": 3, "steps": 650, "rows": 128}, full={"seeds": 6, "steps": 1200}, world="classes", net="net(heads=2)",
-        ),
+        "training": call("train", quick={"seeds": 3, "steps": 650, "rows": 128}, full={"seeds": 6, "steps": 1200}, world="classes"),
         "clamps": call(
-            "clamped", quick={"world": "classes", "seeds": 3, "steps": 500, "evaluate": 250, "rows": 64, "level": 0.7},
+            "clamped", quick={"world": "classes", "seeds": 3, "steps": 520, "evaluate": 260, "rows": 64, "level": 1.0},
             full={"world": "relabelled", "seeds": 5, "steps": 2400},
             conditions=("none", "match=match:1.0", "copy=copy:1.0", "previous token=previous_token:0.0"),
+        ),
+        "heads": call(
+            "train", quick={"seeds": 3, "steps": 500, "rows": 64, "evaluate": 100}, full={"seeds": 6, "steps": 2400, "evaluate": 200},
+            world="classes", net="net(heads=2)",
         ),
         "factors": call("three-factor"),
     },
