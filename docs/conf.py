@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
 import api_pages  # noqa: E402 - found through the path above
+import command_pages  # noqa: E402
 import notebook_pages  # noqa: E402
 
 import iclmech  # noqa: E402
@@ -41,5 +42,6 @@ html_css_files = ["house.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 api_pages.write(HERE / "api" / "generated")
+command_pages.write(HERE / "api" / "generated" / "commands.md")
 html_js_files = notebook_pages.copy(HERE.parent / "notebooks", HERE / "executed", HERE / "notebooks")
 html_static_path += [str(notebook_pages.scripts(HERE / "_build" / "scripts"))] if html_js_files else []
