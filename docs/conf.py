@@ -1,4 +1,4 @@
-"""Sphinx configuration. Nothing here needs a network: no intersphinx, formulas in plain text, plotly from the package."""
+"""Sphinx configuration. Nothing here needs a network: no intersphinx, formulas as MathML, plotly from the package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ author = "The iclmech authors"
 copyright = "the iclmech authors, MIT licence"
 release = version = iclmech.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "house_docstrings"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "house_docstrings", "mathml"]
 exclude_patterns = ["_build", "_ext", "executed"]
 
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_inline"]
@@ -36,6 +36,7 @@ viewcode_follow_imported_members = True
 nitpicky = False
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = f"iclmech {release}"
 html_static_path = ["_static"]
 html_css_files = ["house.css"]
