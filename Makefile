@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: campaign gpu help papers run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
+.PHONY: campaign gallery gpu help papers run smollm2 real slurm test test-tl39 dynamics functions check notebooks docs bench browser screenshots lock clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -66,12 +66,12 @@ check: $(VENV)/.installed ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# copies are executed, so that notebooks/ stays free of outputs; `make docs` shows the outputs where it finds them
+# copies are executed, so that notebooks/ stays free of outputs; `make docs` shows the outputs
 notebooks: $(VENV)/.installed ## execute the notebooks
 	rm -rf docs/executed && mkdir -p docs/executed && cp notebooks/*.ipynb docs/executed/
 	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=300 -p no:cacheprovider -o addopts= docs/executed
 
-docs: $(VENV)/.installed ## build the documentation, warnings are errors
+docs: notebooks ## build the documentation with executed notebooks, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed ## speed and memory as ratios against named rivals
@@ -85,6 +85,9 @@ gpu: $(VENV)/.installed ## the checks that need a GPU, and ratios of speed; they
 
 browser: ## install Debian's Chromium for the browser tests
 	@command -v chromium >/dev/null || { if [ "$$(id -u)" = 0 ]; then S=; else S=sudo; fi; $$S apt-get update -qq && $$S apt-get install -y -qq chromium chromium-driver >/dev/null; }
+
+gallery: $(VENV)/.installed browser ## the pictures of the gallery anew, from small runs
+	$(BIN)/python scripts/gallery.py
 
 screenshots: $(VENV)/.installed browser ## figures and report as PNG, in screenshots/
 	$(BIN)/python scripts/screenshots.py

@@ -21,7 +21,7 @@ def test_python_blocks_run_as_printed(
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)
     assert (tmp_path / "run.html").stat().st_size > 10_000
-    assert (tmp_path / "similarity.html").is_file()
+    assert (tmp_path / "contrasts.html").is_file()
     out = capsys.readouterr().out
     assert "SimAOU" in out
     assert "learns in context" in out
