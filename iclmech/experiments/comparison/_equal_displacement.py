@@ -31,8 +31,9 @@ def equal_displacement(
     Student's over draws.
 
     Returns:
-        Variables by "update" (`updates`, by default those of the curves), NaN for the first curve and where there is none: the difference with its interval, the displacement by layer that it was read
-        at (NaN where a layer is left out), and how many layers are in it.
+        Variables by "update" (`updates`, by default those of the curves), NaN for the first curve and where there is none: the
+        difference with its interval, the displacement by layer that it was read at (NaN where a layer is left out), and how
+        many layers are in it.
     """
     names = list(updates or curves)
     first = curves[next(iter(curves))]

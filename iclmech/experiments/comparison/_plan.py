@@ -243,9 +243,7 @@ def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]
     known = [c.name for c in every]
     for name in names:
         if name not in known:
-            raise CompareError(
-                f"got the control {name!r}; expected 'all', 'essential', 'none' or some of {', '.join(known)}."
-            )
+            raise CompareError(f"got the control {name!r}; expected {', '.join((*words, *known))}.")
     return tuple(c for c in known if c in names), tuple(names)
 
 
