@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from iclmech._base import REGISTRIES
-from iclmech.tasks import DEUTCH2024, Selection, Task
+from iclmech.tasks import DEUTCH2024, Task
 
 from .._request import CUSTOM, ExperimentError, seeds_of
 from ._control import controls_named, kind_of
@@ -62,7 +62,7 @@ class Plan:
     parameters: Any
     position: Any
     separator: str | None
-    selection: Selection
+    selection: Any
     wrong_task: Task | None
     sites: tuple[str, ...]
     direction: Literal["gaussian", "uniform"]
