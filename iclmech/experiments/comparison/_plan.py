@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from iclmech._base import REGISTRIES
-from iclmech.tasks import DEUTCH2024, Selection, Task
+from iclmech.tasks import DEUTCH2024, Task
 
 from .._request import CUSTOM, seeds_of
 from ._control import controls_named, kind_of
@@ -44,7 +44,7 @@ class Plan:
     parameters: Any
     position: Any
     separator: str | None
-    selection: Selection
+    selection: Any
     wrong_task: Task | None
     sites: tuple[str, ...]
     direction: Literal["gaussian", "uniform"]
@@ -174,9 +174,7 @@ def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]
     known = [c.name for c in every]
     for name in names:
         if name not in known:
-            raise CompareError(
-                f"got the control {name!r}; expected 'all', 'essential', 'none' or some of {', '.join(known)}."
-            )
+            raise CompareError(f"got the control {name!r}; expected {', '.join((*words, *known))}.")
     return tuple(c for c in known if c in names), tuple(names)
 
 

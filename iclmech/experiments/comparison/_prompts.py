@@ -47,14 +47,15 @@ def _behind_one_context(prompts: PromptSet) -> PromptSet:
         CompareError: the demonstrations depend on the query.
     """
     own = [tuple(prompts.contexts[query.context].tokens) for query in prompts.queries]
-    (most, n), *_ = Counter(own).most_common(1)
-    if n < len(own) - prompts.k:  # at most k queries can stand among the demonstrations
+    ((most, _),) = Counter(own).most_common(1)
+    context = prompts.contexts[prompts.queries[own.index(most)].context]
+    among = {demonstration.index for demonstration in context.demonstrations}
+    if any(q.index not in among for q, tokens in zip(prompts.queries, own, strict=True) if tokens != most):
         raise CompareError(
             f"the selection {prompts.meta['selection']!r} gives every query demonstrations of its own; an update belongs to one set "
             "of them. Pass row numbers or an annotation such as icl.selection.VoteK; icl.compare_selections compares retrievals."
         )
     queries = [query for query, tokens in zip(prompts.queries, own, strict=True) if tokens == most]
-    context = prompts.contexts[queries[0].context]
     return replace(prompts, contexts=[context], queries=[replace(query, context=0) for query in queries])
 
 
