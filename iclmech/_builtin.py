@@ -88,6 +88,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "icl:shuffled_labels": f"{_CONTROLS}._shuffled_labels:IN_CONTEXT",
         "icl:unrelated_text": f"{_CONTROLS}._unrelated_text:CONTROL",
         "icl:wrong_task": f"{_CONTROLS}._wrong_task:IN_CONTEXT",
+        "icl:tuned_context": f"{_CONTROLS}._tuned_context:TUNED",
+        "icl:random_context": f"{_CONTROLS}._tuned_context:RANDOM",
     },
     "task source": {},
     "paper": {

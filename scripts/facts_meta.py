@@ -1,7 +1,7 @@
 """Can icl-mini be trained so that steps on facts teach them? First-order outer loop: `python scripts/facts_meta.py [OUT] [SECONDS]`.
 
 Sixteen sets of facts at a time, each a net of its own in one stack: the steps of `facts` on the statements from shared weights, then
-the gradient of the questions' loss at the weights so changed, averaged, as a step of Adam on the shared ones. OUT keeps weights and curve; a second call goes on from there.
+the gradient of the questions' loss at the weights so changed, averaged, as a step of Adam on the shared ones. OUT keeps weights and curve; a second call goes on from there, one with 0 SECONDS asks about sets of facts that were never drawn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from iclmech.tasks._facts import PEOPLE, PLACES, THINGS
 from iclmech.training import NetConfig, SmallNet
 
 SETS, STEPS, OUTER, RATE = 16, 4, 1e-3, 0.1
-LONGEST = 8
+LONGEST = 12
 Weights = dict[str, Tensor]
 
 
@@ -119,7 +119,7 @@ def asked(net: SmallNet, shared: Weights, facts: Facts, seed: int, hops: int, th
 
 
 def main(out: Path, seconds: float, hops: tuple[int, ...] = (1, 2), things: int = 4) -> None:
-    """Train for so long, then ask about sets of facts that were never drawn before."""
+    """Train for so long, or (0) ask about sets of facts that were never drawn before."""
     began, model = time.process_time(), icl.load_model("icl-mini")
     facts, kept = Facts(model), out / "meta.pt"
     alone = SmallNet(NetConfig(), model.shape.d_vocab)
@@ -151,7 +151,7 @@ def main(out: Path, seconds: float, hops: tuple[int, ...] = (1, 2), things: int 
             value.grad = gradient.sum(0)
         torch.nn.utils.clip_grad_norm_(shared.values(), 1.0)
         adam.step()
-        curve.append((step, h, float(loss), float((read.argmax(-1) == gold).double().mean())))
+        curve.append((step, h, loss.item(), float((read.argmax(-1) == gold).double().mean())))
         step += 1
     torch.save(
         {"shared": {n: v.detach() for n, v in shared.items()}, "adam": adam.state_dict(), "step": step, "curve": curve},
@@ -159,6 +159,8 @@ def main(out: Path, seconds: float, hops: tuple[int, ...] = (1, 2), things: int 
     )
     recent = np.array(curve[-100:])
     print(f"step {step}: loss {recent[:, 2].mean():.3f}, right {recent[:, 3].mean():.2f} (training, last 100 steps)")
+    if seconds > 0:
+        return
     for h in (1, 2, 3):
         for t in (2, 4):
             own, other = torch.cat([asked(net, shared, facts, seed, h, t) for seed in range(4)], dim=1).numpy()

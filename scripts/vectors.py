@@ -43,7 +43,7 @@ def of_heads(model: icl.ICLModel) -> dict[str, Callable[[], Any]]:
     about: Any = (model, TASKS[0])
     return {
         "patch": lambda: icl.patch(*about, k=8, n_queries=12, progress=True),
-        "patch-states": lambda: icl.patch(*about, "resid_post", k=8, n_queries=12, progress=True),
+        "patch-states": lambda: icl.patch(model, TASKS[0], "resid_post", k=8, n_queries=12, progress=True),
         "allocation": lambda: icl.attention_allocation(*about, k=8, n_queries=24, n_contexts=6, progress=True),
         "momentum": lambda: icl.momentum_attention(
             *about, k=8, n_queries=24, n_contexts=6, etas=(0.005, 0.02, 0.1), draws=1, progress=True

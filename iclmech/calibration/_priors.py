@@ -14,6 +14,7 @@ from torch import Tensor
 from iclmech._base import PromptError, np_rng
 from iclmech.analysis import AnalysisError
 from iclmech.captures import Activations, Setting, capture
+from iclmech.interventions import Intervention
 from iclmech.models import ICLModel
 from iclmech.tasks import Example, PromptSet, Query, Task, build_prompts
 
@@ -36,6 +37,7 @@ def prior(
     texts: Sequence[str] | None = None,
     n: int = 20,
     seed: int = 0,
+    interventions: Sequence[Intervention] = (),
 ) -> Float[Tensor, "context label"]:
     """The distribution over label words that a model gives without regard to the input, for each context.
 
@@ -55,6 +57,7 @@ def prior(
             joined by newlines. By default the texts of the demonstrations.
         n: for "dc", how many inputs.
         seed: for "dc", draws the words, the same for all contexts.
+        interventions: as in `capture`.
 
     Returns:
         Probabilities, each row sums to 1.
@@ -76,7 +79,8 @@ def prior(
     if not all(context.label_words for context in prompts.contexts):
         raise PromptError(f"task {prompts.task!r} has free-text answers; a prior is over label words.")
     if how == "bc":
-        return batch_prior(capture(model, prompts, setting, sites=()), len(prompts.contexts))
+        acts = capture(model, prompts, setting, sites=(), interventions=interventions)
+        return batch_prior(acts, len(prompts.contexts))
     fields = _fields(prompts)
     if how == "cc":
         inputs = [dict.fromkeys(fields, text) for text in CONTENT_FREE]
@@ -84,7 +88,7 @@ def prior(
         known = list(texts) if texts is not None else [d.text for c in prompts.contexts for d in c.demonstrations]
         inputs = random_inputs(known, fields, n, seed)
     asked = _asking(model, prompts, inputs)
-    acts = capture(model, asked, setting, sites=())
+    acts = capture(model, asked, setting, sites=(), interventions=interventions)
     each = (acts.label_scores.exp() if how == "cc" else acts.label_probs).double()
     mean = torch.stack(each.split(len(asked.queries) // len(prompts.contexts))).mean(dim=1)
     return (mean / mean.sum(dim=-1, keepdim=True)).float()

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from iclmech._base import PromptError
+from iclmech._base import PromptError, digest
 
 from ._prompt_parts import Query
 from ._records import Example
@@ -69,6 +69,11 @@ class GivenRows:
 
     def __init__(self, rows: RowNumbers):
         self.rows = list(rows)
+
+    @property
+    def hash(self) -> str:
+        """Of the row numbers."""
+        return digest(self.rows)
 
     def choose(self, train: Sequence[Example], query: Query, k: int, seed: int) -> list[int]:
         """The rows of this query: its number is that of its context."""

@@ -50,3 +50,10 @@ def test_it_stands_in_a_comparison_with_chosen_rates() -> None:
     assert data.equal_displacement_difference.dims == ("update",)
     assert np.isfinite(data.equal_displacement_difference.sel(update="lcgd"))
     assert data.equal_displacement_layers.sel(update="lcgd") > 0
+
+
+def test_an_update_without_a_curve_keeps_its_place_and_is_nan() -> None:
+    curves = {"gd": cells([0.1, 0.2], 0.0, 1), "lcgd": cells([0.1, 0.3, 0.8], 0.07, 2)}
+    found = equal_displacement(curves, ["task_vector", "gd", "lcgd"])
+    assert np.isnan(found["equal_displacement_difference"][1]).tolist() == [True, True, False]
+    assert found["equal_displacement_difference"][1][2] == pytest.approx(0.07)

@@ -66,8 +66,10 @@ def test_the_grid_is_logarithmic_and_spans_the_published_rates() -> None:
 
 
 def test_controls() -> None:
-    every = tuple(REGISTRIES["control"])
+    named = ("icl:tuned_context", "icl:random_context")
+    every = tuple(name for name in REGISTRIES["control"] if name not in named)
     assert plan.controls_of(("all",)) == (every, ())
+    assert plan.controls_of(named) == (named, named)
     assert plan.controls_of(("none",)) == ((), ())
     assert plan.controls_of(["icl:reordered", "untrained"])[0] == ("untrained", "icl:reordered")
     with pytest.raises(CompareError, match=r"'placebo'.*random_update"):

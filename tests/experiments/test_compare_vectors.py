@@ -7,6 +7,7 @@ import pytest
 
 import iclmech as icl
 from iclmech.experiments import CompareError
+from iclmech.experiments.comparison._plan import controls_of
 from iclmech.vectors import StandIn, VectorError, each_as_query
 from iclmech.vectors._stand_in import in_context, task
 
@@ -78,13 +79,14 @@ def test_a_stand_in_has_the_face_of_an_update(model, prompts):
 
 
 def test_rates_are_searched_for_updates_and_vectors_go_in_at_their_usual_strength(model):
-    found = icl.compare(
-        model, "mini/sentiment", k=4, n_queries=4, updates=("gd", "task_vector"), seeds=1, controls="none"
-    )
-    rates = found.data["lr_value"].isel(lr=0)  # type: ignore[union-attr]  # no estimate was asked for
+    names = ("gd", "task_vector", "lcgd")  # two of the same kind, so that they are compared at one displacement, too
+    found = icl.compare(model, "mini/sentiment", k=4, n_queries=4, updates=names, seeds=1, controls="none")
+    assert isinstance(found, icl.Comparison)
+    assert found.data["equal_displacement_difference"].isnull().values.tolist() == [True, True, False]
+    rates = found.data["lr_value"].isel(lr=0)
     assert float(rates.sel(update="task_vector")) == 1.0
     assert float(rates.sel(update="gd")) < 1.0
-    curve = found.data["rate_label_nll"]  # type: ignore[union-attr]
+    curve = found.data["rate_label_nll"]
     assert curve.sel(update="task_vector").notnull().sum() == 1
     assert curve.sel(update="gd").notnull().sum() > 5
 
@@ -92,3 +94,23 @@ def test_rates_are_searched_for_updates_and_vectors_go_in_at_their_usual_strengt
 def test_the_label_specific_similarity_of_a_vector_is_refused(model):
     with pytest.raises(CompareError, match="label_specific=True with task_vector; expected weight updates alone"):
         icl.compare(model, "mini/sentiment", updates=("gd", "task_vector"), label_specific=True)
+
+
+def test_refined_embeddings_stand_beside_other_contexts_where_they_are_asked_for(model, prompts):
+    names = ("icl:tuned_context", "icl:random_context")
+    assert not set(names) & set(controls_of(("all",))[0])
+    found = icl.compare(
+        model, "mini/sentiment", k=4, n_queries=8, updates="gd", seeds=1, lr=0.03, controls=names, calibrate="dc"
+    )
+    tuned = icl.context_tuning.tune_context(model, prompts)
+    zs, context = (icl.capture(model, prompts, s, ("attn_out",)) for s in ("zs", "icl"))
+    assert isinstance(found, icl.Comparison)
+    for name, edit in zip(names, (tuned, tuned.random(0)), strict=True):
+        under = icl.capture(model, prompts, "icl", ("attn_out",), interventions=[edit])
+        expected = icl.metrics.sim_aou(zs, context, under).double().mean(dim=0).numpy()
+        at = found.data.sel(comparison=name, variant="trained", setting=name).isel(seed=0, lr=0)
+        np.testing.assert_allclose(at["sim_aou"].values, expected, atol=1e-5)
+        assert 0.5 < expected.mean() < 0.9999
+        prior = icl.calibration.prior(model, prompts, "dc", interventions=[edit])
+        right = icl.metrics.accuracy(icl.calibration.calibrated(under, prior), prompts.labels)
+        assert float(at["accuracy_calibrated"]) == pytest.approx(float(right))

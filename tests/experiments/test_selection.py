@@ -11,6 +11,7 @@ import torch
 import iclmech as icl
 from iclmech.experiments import ExperimentError
 from iclmech.experiments._adapted_number import adapt, at_budget
+from iclmech.experiments.comparison._prompts import _behind_one_context
 from iclmech.selection import KNN, Random, embed, label_vote
 
 
@@ -83,3 +84,30 @@ def test_refusals() -> None:
         icl.compare_selections("icl-mini", "mini/topic", annotated=500)
     with pytest.raises(ExperimentError, match="numbers that grow"):
         icl.compare_selections("icl-mini", "mini/topic", ladder=(4, 2))
+
+
+def test_compare_takes_a_selection_that_is_the_same_for_all_queries_and_refuses_another() -> None:
+    model, task = icl.load_model("icl-mini"), icl.load_task("mini/topic")
+    options = {"k": 4, "n_queries": 6, "seeds": 1, "lr": 0.03, "controls": "none", "updates": "gd"}
+    found = icl.compare(model, task, selection=[3, 1, 2, 9], **options)  # type: ignore[arg-type]  # plain values
+    assert isinstance(found, icl.Comparison)
+    prompts = icl.build_prompts(model, task, 4, 6, selection=[3, 1, 2, 9])
+    expected = icl.accuracy(model, prompts)
+    assert float(found.data["accuracy"].sel(setting="icl").squeeze()) == pytest.approx(expected)
+    update = icl.gradient_descent(model, prompts.contexts[0], lr=0.03, loss="label")
+    with update.applied(model):
+        tuned = icl.accuracy(model, prompts, "zs")
+    assert float(found.data["accuracy"].sel(setting="ft:gd").squeeze()) == pytest.approx(tuned)
+    vectors = tuple(embed(model, [e.text for e in examples], 1) for examples in (task.train[:20], task.test))
+    with pytest.raises(ExperimentError, match="'knn' gives every query demonstrations of its own"):
+        icl.compare(model, task, selection=KNN(vectors, list(range(20))), **options)  # type: ignore[arg-type]  # plain values
+
+
+def test_training_queries_among_the_demonstrations_fall_out() -> None:
+    model, task = icl.load_model("icl-mini"), icl.load_task("mini/topic")
+    rows = [3, 1, 2, 9]
+    prompts = icl.build_prompts(model, task, 4, len(task.train), queries_from="train", selection=rows)
+    one = _behind_one_context(prompts)
+    assert len(one.contexts) == 1
+    assert {q.index for q in prompts.queries} - {q.index for q in one.queries} == set(rows)
+    assert [d.index for d in one.contexts[0].demonstrations] == rows

@@ -16,7 +16,7 @@ from ._result import Comparison
 if TYPE_CHECKING:
     from iclmech.captures import Position
     from iclmech.models import ICLModel, Selector
-    from iclmech.tasks import Selection, Task
+    from iclmech.tasks import Selection, Selector as Chooser, Task
 
     from ._cost import Estimate
 
@@ -38,7 +38,7 @@ def compare(
     parameters: Selector = "attn_kv",
     position: Position | None = None,
     separator: str | None = None,
-    selection: Selection = "random",
+    selection: Selection | Chooser | Sequence[int] = "random",
     wrong_task: Task | str | None = None,
     embeddings: Literal["keep", "fresh"] = "keep",
     sites: Sequence[str] | None = None,
@@ -71,12 +71,13 @@ def compare(
             axis is the query ([query], [query, layer], [query, layer, head]), and is run through every control.
         controls: "all", "essential" (random direction, random updates, untrained model, reordered ICL), "none", or names:
             random_direction, matched_update, random_update, untrained, shuffled_labels, wrong_task, icl:reordered, icl:shuffled_labels,
-            icl:unrelated_text, icl:wrong_task. On the untrained models only the essential ones are run.
+            icl:unrelated_text, icl:wrong_task; by name only icl:tuned_context (embeddings refined as in `tune_context`) and its
+            control icl:random_context. On the untrained models only the essential ones are run.
         preset: "deutch2024" follows the published protocol (end-of-text separator, loss on all tokens, states read at the
             label, published rates, uniform random direction); what deviates is in `provenance["plan"]["deviations"]`.
         loss, parameters: of the updates; the loss counts label tokens unless told otherwise.
         position: where states are read, "prediction" (the default) or "label", or a function as in `capture`.
-        separator, selection: of the demonstrations, as in `build_prompts`.
+        separator, selection: of the demonstrations, as in `build_prompts`; the same for all queries (row numbers, `icl.selection.VoteK`).
         wrong_task: the task of the control of that name; a shipped task has one of its own.
         embeddings: of the untrained models, "keep" or "fresh".
         sites: what is captured: attn_out and attn_scores, and resid_post where there are `metrics`; one's own list must hold
@@ -126,7 +127,7 @@ def compare(
         parameters=given.name("parameters", parameters),
         position=given.name("position", position),
         separator=separator,
-        selection=given.name("selection", selection),
+        selection=given.name("selection", _as_selection(selection)),
         wrong_task=given.name("wrong_task", wrong_task, by="name"),
         embeddings=embeddings,
         sites=tuple(sites) if sites is not None else None,
@@ -148,3 +149,12 @@ def _plain_rates(lr: Any) -> Any:
         return spell_rates(lr)
     except (TypeError, ValueError):
         raise CompareError(f"got lr={lr!r}; expected 'auto', numbers, or {{update: number or list}}.") from None
+
+
+def _as_selection(selection: Any) -> Any:
+    """Row numbers as an object, whose content stands in the request."""
+    if isinstance(selection, str) or not isinstance(selection, Sequence):
+        return selection
+    from iclmech.tasks import GivenRows
+
+    return GivenRows(selection)

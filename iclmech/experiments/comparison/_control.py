@@ -2,7 +2,7 @@
 
 place        what `make` gets                          what it returns
 "update"     (condition, trial)                        a WeightUpdate in the place of the real one, several, or None
-"context"    (condition)                               a PromptSet in the place of the context, several, or None
+"context"    (condition)                               a PromptSet or an EditedContext in the place of the context, several, or None
 "direction"  (condition, zs, icl, ft)                  {measure: values} for a vector in the place of the shift
 "model"      (model, request, seed)                    an ICLModel on which everything is done again
 
@@ -44,6 +44,7 @@ class Control:
         basic: without beating it a similarity says nothing.
         shows: what a lead over it shows to matter: "the labels".
         needs_task: it needs another task.
+        by_name: run only where it is asked for by its name.
         kinds: which kinds of updates it is a control of.
         colour, dash, legend: its line in every figure, and its name there where that is not `title`.
     """
@@ -60,6 +61,7 @@ class Control:
     basic: bool = False
     shows: str = ""
     needs_task: bool = False
+    by_name: bool = False
     kinds: tuple[str, ...] = ("weights", "vector")
     colour: str = GREY
     dash: str = "dot"
@@ -97,6 +99,14 @@ class Trial:
     position: int
     weights: WeightUpdate | None
     learn: Callable[[Sequence[PromptSet], str], list[WeightUpdate]]
+
+
+@dataclass(frozen=True)
+class EditedContext:
+    """Prompts that are run under interventions: a context that is no text."""
+
+    prompts: PromptSet
+    interventions: tuple[Any, ...]
 
 
 def kind_of(update: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,23 +22,28 @@ class RateCells(NamedTuple):
     chosen: int
 
 
-def equal_displacement(curves: Mapping[str, RateCells], level: float = 0.95) -> dict[str, tuple[tuple[str, ...], Any]]:
+def equal_displacement(
+    curves: Mapping[str, RateCells], updates: Sequence[str] = (), level: float = 0.95
+) -> dict[str, tuple[tuple[str, ...], Any]]:
     """SimAOU of every update minus that of the first, at the smaller of the two displacements of their chosen rates.
 
     Layers without a common range are left out. Examples are drawn anew with each draw of demonstrations, so the interval is
     Student's over draws.
 
     Returns:
-        Variables by "update", NaN for the first: the difference with its interval, the displacement by layer that it was read
-        at (NaN where a layer is left out), and how many layers are in it.
+        Variables by "update" (`updates`, by default those of the curves), NaN for the first curve and where there is none: the
+        difference with its interval, the displacement by layer that it was read at (NaN where a layer is left out), and how
+        many layers are in it.
     """
-    names = list(curves)
-    n_layers = curves[names[0]].sim_aou.shape[-1]
+    names = list(updates or curves)
+    first = curves[next(iter(curves))]
+    n_layers = first.sim_aou.shape[-1]
     mean, count = np.full(len(names), math.nan), np.zeros(len(names))
     interval, at = np.full((len(names), 2), math.nan), np.full((len(names), n_layers), math.nan)
-    first = curves[names[0]]
-    for u, name in enumerate(names[1:], start=1):
-        other = curves[name]
+    for u, name in enumerate(names):
+        other = curves.get(name)
+        if other is None or other is first:
+            continue
         sides = ((other.displacement, first.displacement), (other.sim_aou, first.sim_aou))
         found = at_equal_displacement(*sides, (other.chosen, first.chosen))
         kept = (~np.isnan(found.difference)).mean(axis=(0, 1)) >= VALID

@@ -234,8 +234,7 @@ def _curve(searches: dict[str, Search], zero: HeldOut, behind: HeldOut, draws: l
         more[f"rate_nll_mass_{name}"] = ((), held.mass)
         more[f"rate_nll_conditional_{name}"] = ((), held.among)
     more["rate_text_nll_zs"] = ((), zero.text_nll)
-    weights = {update: search for update, search in searches.items() if kind_of(update) == "weights"}
-    more |= _at_equal_displacement(weights, [len(d.zs) for d in draws])
+    more |= _at_equal_displacement(searches, [len(d.zs) for d in draws])
     return RateCurve(
         tuple(rate_at(e) for e in exponents), each(lambda h: h.loss), each(lambda h: h.accuracy),
         each(lambda h: h.relative_norm), spread("sim_aou"), zero.loss, behind.loss, len(zero.nll), more,
@@ -243,18 +242,20 @@ def _curve(searches: dict[str, Search], zero: HeldOut, behind: HeldOut, draws: l
 
 
 def _at_equal_displacement(searches: dict[str, Search], sizes: list[int]) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """Nothing for a single update, or where draws have different numbers of examples."""
-    if len(searches) < 2 or len(set(sizes)) > 1:
+    """NaN for vectors; nothing for a single weight update, or where draws have different numbers of examples."""
+    weights = [update for update in searches if kind_of(update) == "weights"]
+    if len(weights) < 2 or len(set(sizes)) > 1:
         return {}
     curves = {}
-    for update, search in searches.items():
+    for update in weights:
+        search = searches[update]
         sane = [e for e in search.exponents if search.held(e) and not search.refused(e)]
         cells = [
             np.stack([getattr(search.walked[e], name).reshape(len(sizes), sizes[0], -1) for e in sane], axis=2)
             for name in ("displacement", "sim_aou")
         ]
         curves[update] = RateCells(cells[0], cells[1], sane.index(search.chosen))
-    return equal_displacement(curves)
+    return equal_displacement(curves, list(searches))
 
 
 def _by_layer(values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from iclmech.captures import Activations, capture
 from iclmech.models import ICLModel
 from iclmech.tasks import PromptSet, Task
 
-from ._control import Trial
+from ._control import EditedContext, Trial
 from ._plan import CompareError, Plan
 from ._prompts import seed_prompts
 from ._records import Cell, Records, mean_over_draws
@@ -80,22 +80,25 @@ class Condition:
         """Where the numbers of a comparison or setting belong."""
         return (name, self.variant, self.seed, lr)
 
-    def run(self, prompts: PromptSet, setting: Any, sites: tuple[str, ...] | None = None) -> Activations:
+    def run(
+        self, prompts: PromptSet, setting: Any, sites: Sequence[str] | None = None, edits: Sequence[Any] = ()
+    ) -> Activations:
         """Capture one setting: the plan's sites unless told otherwise."""
         plan = self.plan
         matched = plan.request.match_positions and setting == "zs"
-        return capture(self.model, prompts, setting, sites or plan.sites, plan.position, match_positions=matched)
+        given = (self.model, prompts, setting, sites or plan.sites, plan.position)
+        return capture(*given, match_positions=matched, interventions=edits)
 
-    def run_scored(self, prompts: PromptSet, setting: Any) -> Activations:
+    def run_scored(self, prompts: PromptSet, setting: Any, edits: Sequence[Any] = ()) -> Activations:
         """Capture one setting; where calibration was asked for, with the prior of the model as it is now in its meta."""
-        acts, how = self.run(prompts, setting), self.plan.request.calibrate
+        acts, how = self.run(prompts, setting, edits=edits), self.plan.request.calibrate
         if how is None:
             return acts
         from iclmech.calibration import prior
 
         asked = prompts if prompts.contexts[0].demonstrations else self.prompts
         texts = [d.text for d in asked.demonstrations]
-        found = prior(self.model, prompts, how, setting=setting, texts=texts)  # type: ignore[arg-type]  # the plan checked it
+        found = prior(self.model, prompts, how, setting=setting, texts=texts, interventions=edits)  # type: ignore[arg-type]  # the plan checked it
         return replace(acts, meta={**acts.meta, "prior": found})
 
 
@@ -173,8 +176,12 @@ def _several(made: Any) -> list[Any]:
     return list(made) if isinstance(made, list) else [] if made is None else [made]
 
 
-def _context(condition: Condition, name: str, context: PromptSet, step: Callable[[str], None]) -> Activations:
+def _context(
+    condition: Condition, name: str, context: PromptSet | EditedContext, step: Callable[[str], None]
+) -> Activations:
     step(name)
+    if isinstance(context, EditedContext):
+        return condition.run_scored(context.prompts, "icl", context.interventions)
     acts = condition.run_scored(context, "icl")
     if condition.plan.request.label_specific:
         condition.states[context.hash] = acts["attn_out"]

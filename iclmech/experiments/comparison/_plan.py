@@ -140,12 +140,9 @@ def plan_of(request: CompareRequest, task: Task, model_name: str, objects: Mappi
     rates = rates_of(options["lr"], list(updates))
     if request.label_specific and rates is not None and len(next(iter(rates.values()))) > 1:
         raise CompareError("got label_specific=True with a grid of learning rates; expected one rate for each update.")
-    vectors = [name for name in updates if kind_of(name) == "vector"]
+    vectors = ", ".join(name for name in updates if kind_of(name) == "vector")
     if request.label_specific and vectors:
-        raise CompareError(
-            f"got label_specific=True with {', '.join(vectors)}; expected weight updates alone, for the vectors of two labellings may "
-            "act in two layers, and some are the same under every labelling. Compare the vectors in a run of their own."
-        )
+        raise CompareError(f"got label_specific=True with {vectors}; expected weight updates alone.")
     metrics = metrics_of(
         request.metrics,
         objects.get("metrics", {}),
@@ -240,15 +237,13 @@ def _with_strengths(lr: Any, updates: Sequence[str]) -> Any:
 def controls_of(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(those to run, in the order of registration; those asked for by name)."""
     every = controls_named()
-    words = {"all": [c.name for c in every], "essential": [c.name for c in every if c.essential], "none": []}
+    words = {"all": [c for c in every if not c.by_name], "essential": [c for c in every if c.essential], "none": []}
     if len(names) == 1 and names[0] in words:
-        return tuple(words[names[0]]), ()
-    known = words["all"]
+        return tuple(c.name for c in words[names[0]]), ()
+    known = [c.name for c in every]
     for name in names:
         if name not in known:
-            raise CompareError(
-                f"got the control {name!r}; expected 'all', 'essential', 'none' or some of {', '.join(known)}."
-            )
+            raise CompareError(f"got the control {name!r}; expected {', '.join((*words, *known))}.")
     return tuple(c for c in known if c in names), tuple(names)
 
 

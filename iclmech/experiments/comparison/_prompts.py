@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iclmech._base import ICLMechWarning
@@ -36,7 +37,26 @@ def seed_prompts(model: ICLModel, task: Task, plan: Plan, seed: int, notes: Note
     options = {"n_queries": request.n_queries, "separator": plan.separator, "selection": plan.selection, **options}
     with noting(notes):
         prompts = build_prompts(model, task, k=request.k, seed=seed, n_contexts=1, **options)
-    return prompts
+    return prompts if len(prompts.contexts) == 1 else _behind_one_context(prompts)
+
+
+def _behind_one_context(prompts: PromptSet) -> PromptSet:
+    """Prompts of a selection that chooses the same demonstrations for every query; training queries that are among them fall out.
+
+    Raises:
+        CompareError: the demonstrations depend on the query.
+    """
+    own = [tuple(prompts.contexts[query.context].tokens) for query in prompts.queries]
+    ((most, _),) = Counter(own).most_common(1)
+    context = prompts.contexts[prompts.queries[own.index(most)].context]
+    among = {demonstration.index for demonstration in context.demonstrations}
+    if any(q.index not in among for q, tokens in zip(prompts.queries, own, strict=True) if tokens != most):
+        raise CompareError(
+            f"the selection {prompts.meta['selection']!r} gives every query demonstrations of its own; an update belongs to one set "
+            "of them. Pass row numbers or an annotation such as icl.selection.VoteK; icl.compare_selections compares retrievals."
+        )
+    queries = [query for query, tokens in zip(prompts.queries, own, strict=True) if tokens == most]
+    return replace(prompts, contexts=[context], queries=[replace(query, context=0) for query in queries])
 
 
 def other_task(task: Task, plan: Plan, notes: Notes) -> Task | None:
