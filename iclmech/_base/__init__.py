@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._cells import Cells as Cells
-from ._claims import Claim as Claim, Verdict as Verdict, by_interval as by_interval
+from ._claims import Claim as Claim, Verdict as Verdict, by_each as by_each, by_interval as by_interval
 from ._errors import (
     BackendError as BackendError,
     CaptureError as CaptureError,

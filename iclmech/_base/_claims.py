@@ -43,6 +43,16 @@ def by_interval(low: float | int, high: float | int, zero: float | int = 0.0) ->
     return "holds" if low > zero else "does not hold" if high < zero else "not shown"
 
 
+def by_each(fine: Any) -> Verdict:
+    """ "holds" where all are true, "does not hold" where none is, "not shown" between: of an array, one entry for each run.
+
+    >>> import numpy as np
+    >>> by_each(np.array([True, False]))
+    'not shown'
+    """
+    return "holds" if fine.all() else "not shown" if fine.any() else "does not hold"
+
+
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
     """Claims as a table with the columns of `COLUMNS`."""
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclmech._base import Cells, Claim, Verdict
+from iclmech._base import Cells, Claim, by_each
 from iclmech.experiments import ExperimentError, Given, seeds_asked, seeds_of
 
 from ._feed import Forget, forget_of
@@ -109,7 +109,7 @@ class Forgetting(StackHistory):
 
 
 def _every(claim: str, values: np.ndarray, fine: np.ndarray, rule: str) -> Claim:
-    verdict: Verdict = "holds" if fine.all() else "not shown" if fine.any() else "does not hold"
+    verdict = by_each(fine)
     low, high = float(values.min()), float(values.max())
     return Claim(
         claim, float(values.mean()), low, high, "range of runs", f"{rule} ({int(fine.sum())} of {len(fine)})", verdict

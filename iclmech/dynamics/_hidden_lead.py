@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from iclmech._base import Claim, Result, Verdict, by_interval, provenance
+from iclmech._base import Claim, Result, Verdict, by_each, by_interval, provenance
 from iclmech.experiments import Given
 
 from ._clamps import Clamp, checked_clamps, clamp_of, random_pattern
@@ -101,7 +101,7 @@ class HiddenLead(Result):
             for c in (name, f"{CONTROL}: {name}")
         )
         earlier = ours < theirs
-        verdict: Verdict = "holds" if earlier.all() else "not shown" if earlier.any() else "does not hold"
+        verdict = by_each(earlier)
         rule = f"in every run the clamp reaches {self.level:g} earlier than its control does ({int(earlier.sum())} of {len(earlier)})"
         return Claim(
             f"It is what {_words(name)} says, not that attention was replaced", float(earlier.mean()), float("nan"), float("nan"),

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from iclmech._base import Claim, Result, Verdict, load_result, provenance, track
+from iclmech._base import Claim, Result, by_each, load_result, provenance, track
 from iclmech.experiments import ExperimentError, Given
 
 from ._clamped_pass import groups_of, loss_under
@@ -71,7 +71,7 @@ class ProgressMeasures(Result):
         for measure in map(str, self.data["measure"].values[1:]):
             lead = whole - np.asarray(table[table["measure"] == measure]["falls"])
             fine = lead > 0
-            verdict: Verdict = "holds" if fine.all() else "not shown" if fine.any() else "does not hold"
+            verdict = by_each(fine)
             curves = self.data["loss"].sel(measure=measure).values
             falls = bool((curves[:, -1] < curves[:, 0]).all())
             rule = f"its loss falls below a quarter of the net's first loss earlier than the net's own in every run ({int(fine.sum())} of {len(fine)})"

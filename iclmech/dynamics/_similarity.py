@@ -250,7 +250,7 @@ def numbers_of(found: Comparison, updates: Sequence[str]) -> dict[str, Any]:
         "above_control": {u: one("sim_aou_contrast", contrast=f"{u} - {u}:matched_update") for u in updates},
         "label_specific": {u: one("sim_aou_labels_mean", comparison=u) for u in updates},
         "accuracy": {s: one("accuracy_overall", setting=s) for s in settings},
-        "gain": {"": one("accuracy_contrast", contrast="icl - zs")},
+        "gain": {"": one("gain", setting="icl", baseline="zs")},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from iclmech.experiments import Request
+from iclmech.experiments import ModelTaskRequest, Request
 
 from ._requests import experiment_of
 
@@ -54,19 +54,13 @@ class LeadRequest(Request):
 
 
 @dataclass(frozen=True)
-class SupportiveRequest(Request):
+class SupportiveRequest(ModelTaskRequest):
     """Training on top, on the sequences whose gradients agree most with that of in-context learning."""
 
     model: str = "icl-mini@step-3500"
     """A shipped model or a snapshot of its training, a directory in Hugging Face format, or a name on the hub."""
     task: str = "mini/topic-symbols"
     """A shipped task, a directory or a file of records: whose prompts are to be supported."""
-    data: str | None = None
-    """Directory with train.jsonl and test.jsonl for a preset."""
-    device: str | None = None
-    """cpu, cuda, ...; by default a GPU if there is one."""
-    dtype: str = "float32"
-    """float32 or float64: what the model computes in."""
     k: int = 8
     """Demonstrations per prompt."""
     n_prompts: int = 48

@@ -191,7 +191,7 @@ def _one(
         )
     prompts = {
         split: build_prompts(
-            model, task, request.k, request.n_prompts, seed=2 * seed + n, n_contexts=CONTEXTS, query_seed=seed, queries_from=split
+            model, task, request.k, request.n_prompts, seed=2 * seed + n, n_contexts=min(CONTEXTS, request.n_prompts), query_seed=seed, queries_from=split
         )
         for n, split in enumerate(("train", "test"))
     }  # fmt: skip

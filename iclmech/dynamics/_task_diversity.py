@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from iclmech._base import Cells, Claim, Verdict
+from iclmech._base import Cells, Claim, by_each
 from iclmech.experiments import Given, seeds_asked, seeds_of
 
 from ._net_shape import Net, net_of
@@ -40,7 +40,7 @@ class TaskDiversity(PhaseDiagram):
             (f"{_count(n[0])} are memorised, new ones are not learned", kept, rules[0], few[:, 0]),
             (f"{_count(n[-1])} are not memorised, new ones are learned in context", learned, rules[1], many[:, 0]),
         ):
-            verdict: Verdict = "holds" if fine.all() else "not shown" if fine.any() else "does not hold"
+            verdict = by_each(fine)
             low, high = float(unseen.min()), float(unseen.max())
             found.append(Claim(claim, float(unseen.mean()), low, high, "unseen, range of seeds", rule, verdict))
         return found

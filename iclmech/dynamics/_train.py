@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from iclmech._base import Cells, Claim, Verdict
+from iclmech._base import Cells, Claim, by_each
 from iclmech.experiments import Given, seeds_asked, seeds_of
 
 from ._history import StackHistory, interval
@@ -56,7 +56,7 @@ class History(StackHistory):
 
 def _every(claim: str, values: np.ndarray, fine: Any, control: str, rule: str) -> Claim:
     """A claim about every run: it holds where it does in all, not where it does in none."""
-    verdict: Verdict = "holds" if fine.all() else "not shown" if fine.any() else "does not hold"
+    verdict = by_each(fine)
     known = values[~np.isnan(values)]
     low, high = interval(known)
     mean = float(known.mean()) if known.size else float("nan")

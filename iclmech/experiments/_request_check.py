@@ -151,6 +151,8 @@ _IN_PYTHON: Check = (lambda _: False, "nothing: an object of one's own is handed
 OWN_CHECKS: dict[str, dict[str, Check]] = {
     "CompareRequest": {"lr": _RATES, "k": _whole(1)},
     "OrderRequest": {"lr": _RATES},
+    "SimilarityRequest": {"lr": _RATES, "k": _whole(1), "runs": _whole(1)},
+    "SupportiveRequest": {"lr": (lambda lr: lr >= 0, "a number from 0"), "length": _whole(8), "chosen": _whole(1)},
     "DualFormRequest": {"lr": (lambda lr: lr >= 0, "a number from 0"), "rank": _whole(1), "prompts": _IN_PYTHON},
     "InductionRequest": {"n_tokens": _whole(2)},
     "HistoryRequest": {
@@ -179,6 +181,7 @@ CHOICES: dict[str, dict[str, Names]] = {
         "sites": SITES,
     },
     "OrderRequest": {**_TRAINING, "updates": lambda: REGISTRIES["update"].names()},
+    "SimilarityRequest": {"updates": lambda: REGISTRIES["update"].names()},
     "DualFormRequest": {"update": lambda: REGISTRIES["update"].names()},
     "CircuitRequest": {"selection": ("random", "balanced")},
     "PublishedRequest": {"paper": ("deutch2024",)},

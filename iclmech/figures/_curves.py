@@ -48,7 +48,7 @@ def draw_curves(
                 x=steps, y=values, mode="lines", line={"color": translucent(colour, 0.35), "width": 1}, showlegend=False,
                 hovertemplate=f"{plain(curve.name)}, run {run}<br>step %{{x}}: %{{y:.3g}}<extra></extra>", row=row, col=1,
             )  # fmt: skip
-        middle = np.nanmedian(curve.values, axis=0)
+        middle = np.ma.median(np.ma.masked_invalid(curve.values), axis=0).filled(np.nan)
         figure.add_scatter(
             x=steps, y=middle, mode="lines", line={"color": colour, "width": 2.6, "dash": dash}, showlegend=False,
             name=plain(curve.name), hovertemplate=f"{plain(curve.name)}, median<br>step %{{x}}: %{{y:.3g}}<extra></extra>", row=row, col=1,

@@ -48,8 +48,8 @@ def test_cosines_are_those_of_gradients_taken_by_hand():
         mine = by_hand((each * batch.weights).sum() / batch.weights.sum())
         assert found.cosine[n] == pytest.approx(float(F.cosine_similarity(mine, wanted, dim=0)), abs=1e-4)
         assert found.norm[n] == pytest.approx(float(mine.norm()), rel=1e-4)
-    alone = [float(token_loss(module, batch)["loss"]) for batch in candidates]
-    assert float(token_loss(module, joined(candidates))["loss"]) == pytest.approx(np.mean(alone), rel=1e-5)
+    alone = [token_loss(module, batch)["loss"].item() for batch in candidates]
+    assert token_loss(module, joined(candidates))["loss"].item() == pytest.approx(np.mean(alone), rel=1e-5)
 
 
 def test_sets_matched_in_norm_are_others_and_as_near_as_can_be():
