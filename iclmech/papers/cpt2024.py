@@ -39,7 +39,7 @@ PAPER = Paper(
             run="tuning", read=_above_zero_shot, effect="accuracy with refined demonstrations less zero-shot", unit="accuracy",
             control="zero-shot", source="ours",
         ),
-        PaperClaim("States with refined demonstrations lie between those of ICL and of GD", why_not="no experiment compares states under refined demonstrations with those of an update yet"),
+        PaperClaim("States with refined demonstrations lie between those of ICL and of GD", why_not="not asked yet: compare has refined embeddings as the control icl:tuned_context"),
     ),
     runs={
         "tuning": call("context-tuning", quick={"n_queries": 96, "radii": (_R,)}, full={"n_queries": 256}, k=8, seeds=5,

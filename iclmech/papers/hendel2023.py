@@ -46,7 +46,7 @@ def _leads(vector: str, *more: tuple[str, str, str]) -> tuple[PaperClaim, ...]:
     )  # fmt: skip
 
 
-_QUICK: dict[str, Any] = {"n_queries": 40, "seeds": 5, "n_fit": 12, "n_held_out": 8, "n_permutations": 2, "n_random": 3}
+_QUICK: dict[str, Any] = {"n_queries": 24, "n_fit": 12, "n_held_out": 8, "n_permutations": 2, "n_random": 3}
 
 HENDEL = Paper(
     name="hendel2023",
