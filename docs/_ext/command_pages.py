@@ -28,7 +28,8 @@ def write(target: Path) -> None:
             "|---|---|---|",
         ]
         types = typing.get_type_hints(command, include_extras=True)
-        parts += [_row(f, types[f.name], _helps(command)) for f in dataclasses.fields(command)]
+        shown: Any = command  # a dataclass
+        parts += [_row(f, types[f.name], _helps(shown)) for f in dataclasses.fields(shown)]
         parts.append("")
     text = "\n".join(parts) + "\n"
     target.parent.mkdir(parents=True, exist_ok=True)

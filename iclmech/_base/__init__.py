@@ -22,6 +22,7 @@ from ._files import (
     refuse_overwrite as refuse_overwrite,
     to_ascii_json as to_ascii_json,
 )
+from ._formerly import Formerly as Formerly
 from ._guard import Guard as Guard, interrupted as interrupted, remove_hook as remove_hook
 from ._html import html_table as html_table, visible as visible
 from ._out_directory import writable_directory as writable_directory
@@ -33,7 +34,7 @@ from ._registry import (
     Registry as Registry,
     register as register,
 )
-from ._result import Formerly as Formerly, Result as Result, load_result as load_result
+from ._result import Result as Result, load_result as load_result
 from ._result_file import RESULT as RESULT
 from ._run_directory import (
     CELLS as CELLS,

@@ -64,7 +64,7 @@ def condensed(frame: pd.DataFrame, most: int = MOST_COLUMNS) -> pd.DataFrame:
         for name, v in columns.items()
         if name not in ("low", "high", *_BESIDES) and not bool(v.isna().to_numpy().all())
     }
-    differ = {name: v for name, v in known.items() if name in _MEANS or len({str(one) for one in v}) > 1}
+    differ = {name: v for name, v in known.items() if name in (*_MEANS, "measure") or len({str(one) for one in v}) > 1}
     texts: dict[str, list[str]] = {}
     for name, values in (differ if len(frame) > 1 and len(differ) > 1 else known).items():
         texts[name] = _cells(values)

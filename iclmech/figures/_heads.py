@@ -71,9 +71,8 @@ def head_map(
     bands = [
         _band(data, name, lr, {"comparison": c, "variant": variant} if c else {"variant": variant}) for c in wanted
     ]
-    limit = _limit(bands)
     masked = sum(_draw(figure, data, measure, band, row, mark) for row, band in enumerate(bands, start=1))
-    figure.update_layout(coloraxis=_colours(limit, measure_label(measure)))
+    figure.update_layout(coloraxis=_colours(_limit(bands), measure_label(measure)))
     figure.update_yaxes(title="layer", autorange="reversed", dtick=_tick(n_layers, 14), showgrid=False, zeroline=False)
     figure.update_xaxes(title="head", dtick=_tick(n_heads, 16), showgrid=False, zeroline=False)
     what = (

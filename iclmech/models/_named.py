@@ -38,7 +38,7 @@ def model_table() -> pd.DataFrame:
     """What `list_models` names: a row a model, with the columns what, size and snapshots; snapshots of training are counted.
 
     >>> model_table().loc["icl-mini", "size"]
-    '4 layers × 4 heads, width 64'
+    '4 layers × 4 heads × 64'
     """
     import pandas as pd
 
@@ -63,11 +63,9 @@ def _what(name: str) -> str:
     if name in FILES:
         return f"{FILES[name].hub}, installed"
     if name == "icl-mini":
-        return "learns labels and words in context; shipped"
+        return "labels and words in context"
     return (
-        f"learns {name.removeprefix('fn-').replace('-', ' ')} functions in context; shipped"
-        if name.startswith("fn-")
-        else "shipped"
+        f"functions in context ({name.removeprefix('fn-').replace('-', ' ')})" if name.startswith("fn-") else "shipped"
     )
 
 
@@ -84,4 +82,4 @@ def _size(name: str) -> str:
         next((found[key] for key in keys if key in found), "?")
         for keys in (("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads"), ("n_embd", "hidden_size"))
     )
-    return f"{layers} layers × {heads} heads, width {width}"
+    return f"{layers} layers × {heads} heads × {width}"

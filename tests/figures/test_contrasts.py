@@ -91,3 +91,7 @@ def test_an_array_keeps_its_name_on_the_head_map():
     assert figure.layout.title.text == "Correct induction by head"
     assert figure.layout.coloraxis.colorbar.title.text == "correct induction"
     assert figure.layout.coloraxis.cmin == -figure.layout.coloraxis.cmax
+
+
+def test_names_that_push_one_another_stay_around_their_lines():
+    assert spread([5.0, 5.0, 5.0], 1.0, 0.0, 10.0) == [4.0, 5.0, 6.0]

@@ -71,13 +71,21 @@ def test_attention_shows_the_shares_of_the_chosen_head_in_three_settings():
     figure = figures.attention_text(result, heads=[(1, 0), (0, 1)])
     pattern = result.examples["pattern"].values[0]
     for s, trace in enumerate(figure.data):
-        shown = numbers(trace.z).ravel()
         expected = pattern[s, 1, 0]
-        np.testing.assert_allclose(shown[np.isfinite(shown)], expected[np.isfinite(expected)], atol=1e-4)
+        np.testing.assert_allclose(numbers(trace.marker.color), expected[np.isfinite(expected)], atol=1e-4)
     other = figure.layout.updatemenus[0].buttons[1]
     assert other.label == "L0H1"
-    z = numbers(other.args[0]["z"][1]).ravel()
-    np.testing.assert_allclose(z[np.isfinite(z)], pattern[1, 0, 1][np.isfinite(pattern[1, 0, 1])], atol=1e-4)
+    other_shares = numbers(other.args[0]["marker.color"][1])
+    np.testing.assert_allclose(other_shares, pattern[1, 0, 1][np.isfinite(pattern[1, 0, 1])], atol=1e-4)
+
+
+def test_the_text_flows_and_no_word_covers_another():
+    for trace in figures.attention_text(synthetic.comparison(n_layers=2, n_heads=2)).data:
+        line, start, width = (np.array(v, float) for v in (trace.y, trace.base, trace.x))
+        assert (np.diff(line) >= 0).all()
+        same = np.diff(line) == 0
+        assert (start[1:][same] >= (start + width)[:-1][same] - 1e-9).all()
+        assert (start + width).max() <= 58
 
 
 def test_attention_starts_at_the_head_that_attends_most_to_labels():
