@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,12 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
     if not isinstance(frame, pd.DataFrame):
         return frame
+    return _told_table()(frame)
+
+
+@functools.cache
+def _told_table() -> Any:
+    import pandas as pd
 
     class Table(pd.DataFrame):
         """A DataFrame in everything but `print`."""
@@ -158,7 +165,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             return told(self)
 
     Table.__name__ = Table.__qualname__ = "DataFrame"
-    return Table(frame)
+    return Table
 
 
 def _fits(short: pd.DataFrame) -> bool:

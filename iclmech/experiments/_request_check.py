@@ -40,7 +40,8 @@ def check_request(request: Request) -> None:
             raise ExperimentError(f"got {f.name}={_short(value)}; expected {expected}.")
     if isinstance(request, ModelTaskRequest):
         for task, data in (("task", "data"), ("wrong_task", "wrong_data")):
-            _check_task(getattr(request, task, None), getattr(request, data, None))
+            template = request.template if task == "task" else None
+            _check_task(getattr(request, task, None), getattr(request, data, None), template)
 
 
 def choose(what: str, value: Any, known: Iterable[str]) -> None:
@@ -65,12 +66,12 @@ def _check_plain(name: str, value: Any) -> None:
             raise ExperimentError(f"got {name} with {got}; expected a text of at most {LONGEST} characters.")
 
 
-def _check_task(name: str | None, data: str | None) -> None:
+def _check_task(name: str | None, data: str | None, template: str | None = None) -> None:
     """Load a task, which says itself what is wrong with it."""
     from iclmech.tasks import load_task
 
     if name is not None and CUSTOM not in name:
-        load_task(name, data=data)
+        load_task(name, data=data, template=template)
 
 
 def _short(value: Any) -> str:

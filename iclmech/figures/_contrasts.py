@@ -24,7 +24,7 @@ _SIGNS = {
 }
 
 
-def contrasts(result: Comparison, *, lr: int = 0, theme: Theme = "light") -> go.Figure:
+def contrasts(result: Any, *, lr: int = 0, theme: Theme = "light") -> go.Figure:
     """Paired differences with their intervals: accuracy beyond its baseline, then one panel for each update.
 
     A filled point is a difference that stands the correction for the number of verdicts; an open one is not shown, however

@@ -16,8 +16,8 @@ def _edge(edge: str):
         found = claim_of(result, f"{edge} carries")
         data = result.data.sel(edge=edge)
         least = min(map(str, data["control"].values), key=lambda c: float(data["excess"].sel(control=c)))
-        low, high = (float(v) for v in data["excess_ci"].sel(control=_CONTROLS.get(least, least)).values)
-        measured = float(data["excess"].sel(control=_CONTROLS.get(least, least)))
+        low, high = (float(v) for v in data["excess_ci"].sel(control=least).values)
+        measured = float(data["excess"].sel(control=least))
         return Reading(
             measured, low, high, draws(result), control=_CONTROLS.get(least, least), note=found.about["reason"]
         )

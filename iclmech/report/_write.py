@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ._escape import safe_script, script_json, shown
 from ._page import USUAL, Caption, Page, name_of, tables_of
 
 
-def write_report(result: Result | Sequence[Result], path: str | Path, *, title: str | None = None) -> Path:
+def write_report(result: Any, path: str | Path, *, title: str | None = None) -> Path:
     """Write one HTML file that needs no network: question, answer, figures, tables, provenance, command.
 
     The answer is made from the claims of the result and their controls. Every text from data, prompts, labels and names is
@@ -49,7 +49,7 @@ def write_report(result: Result | Sequence[Result], path: str | Path, *, title: 
     return path
 
 
-def report_html(result: Result | Sequence[Result], *, title: str | None = None) -> str:
+def report_html(result: Any, *, title: str | None = None) -> str:
     """The page as a string; see `write_report`."""
     results: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
     for one in results:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iclmech._base._palette import GREEN
-from iclmech.context_tuning import TunedContext, tune_context
 
 from .._control import Control, EditedContext
 
 if TYPE_CHECKING:
+    from iclmech.context_tuning import TunedContext
+
     from .._measure import Condition
 
 
 def _tuned(condition: Condition) -> TunedContext:
+    from iclmech.context_tuning import tune_context  # brings torch
+
     return condition.once(
         f"tuned context, {condition.variant}", lambda: tune_context(condition.model, condition.prompts)
     )
