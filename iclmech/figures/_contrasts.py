@@ -11,7 +11,7 @@ from iclmech._base import Claim, ICLMechError
 from iclmech.experiments import Comparison, control_title
 
 from . import _read as read
-from ._frame import finish, note, panels
+from ._frame import finish, note, panels, symbol_in_legend
 from ._names import setting_name, update_title
 from ._text import plain, shortened
 from ._theme import GREEN, GREY, Theme, update_colour
@@ -58,15 +58,7 @@ def contrasts(result: Any, *, lr: int = 0, theme: Theme = "light") -> go.Figure:
         figure.update_xaxes(title="difference in SimAOU (cosine)", row=row, col=1)
     _same_range(figure, rows)
     for symbol, text in _SIGNS.values():
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            name=text,
-            marker={"symbol": symbol, "color": GREY, "size": 10},
-            row=1,
-            col=1,
-        )
+        symbol_in_legend(figure, text, symbol, GREY)
     family = claims[0].about["family"] if claims else 0
     about = f"Paired differences, {read.interval(data)}; filled: p < .05 after correction for {family} verdicts. {read.sample(data)}"
     return finish(figure, title="What was shown, and what was not", about=about, theme=theme, legend_rows=2)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from iclmech._base import Claim
 from iclmech._base._palette import BLUE, GREY, ORANGE, VERMILLION
 
-from ._frame import finish, note, panels
+from ._frame import finish, note, panels, symbol_in_legend
 from ._text import lines, plain
 from ._theme import Theme
 
@@ -47,15 +47,9 @@ def claims_forest(result: Result, *, theme: Theme = "light") -> go.Figure:
     shown = list(dict.fromkeys(c.verdict for c in rows))
     for verdict in shown:
         colour, symbol = _LOOKS[verdict]
-        figure.add_scatter(
-            x=[None], y=[None], mode="markers", marker={"color": colour, "symbol": symbol, "size": 10}, name=verdict,
-            row=1, col=1,
-        )  # fmt: skip
+        symbol_in_legend(figure, verdict, symbol, colour)
     if any(_ends(claim) for claim in rows):
-        marker = {"color": ORANGE, "symbol": "triangle-right", "size": 10}
-        figure.add_scatter(
-            x=[None], y=[None], mode="markers", marker=marker, name="margin δ, pointing to where the claim holds", row=1, col=1
-        )  # fmt: skip
+        symbol_in_legend(figure, "margin δ, pointing to where the claim holds", "triangle-right", ORANGE)
     paper = result.provenance.get("paper", {})
     left = len(result.judged()) - len(rows)
     about = "Bars: 95 % intervals, uncorrected, or the range of runs where the rule says so." + (

@@ -75,6 +75,12 @@ def finish(
     return figure
 
 
+def symbol_in_legend(figure: go.Figure, name: str, symbol: str, colour: str) -> None:
+    """A line of the legend for a symbol that stands for itself, not for a trace."""
+    marker = {"symbol": symbol, "color": colour, "size": 10}
+    figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker, row=1, col=1)
+
+
 def note(figure: go.Figure, text: str, row: int = 1) -> None:
     """A grey line in the middle of a panel, for what is not there."""
     axis = "" if row == 1 else str(row)

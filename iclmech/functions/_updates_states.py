@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -90,6 +90,7 @@ def controls(
     """
     fresh, rows = model.untrained(0), []
     partner = [min(n ^ 1, len(tasks) - 1) for n in range(len(tasks))]
+    pairs = [_pair(model, fresh, task, tasks[partner[n]]) for n, task in enumerate(tasks)]
     for name, mine in real.items():
         shuffled, bare = [], []
         for task in track(tasks, f"controls of {name}", enabled=progress):
@@ -97,38 +98,55 @@ def controls(
             bare.append(learned(request, fresh, name, rates[name], task))
         column = []
         for n in track(range(len(tasks)), f"states under {name}", enabled=progress):
-            pair = tasks[n], tasks[partner[n]]
             taught = {"update": (model, mine), "shuffled_y": (model, shuffled), "untrained": (fresh, bare)}
             found = {
                 who: (one, made[n], made[partner[n]] if partner[n] != n else None)
                 for who, (one, made) in taught.items()
             }
-            column.append(_of_pair(request, model, pair, found))
+            column.append(_of_pair(request, model, pairs[n], found))
         rows.append({key: np.stack([one[key] for one in column]) for key in column[0]})
     return {key: np.stack([row[key] for row in rows], 1) for key in rows[0]}
+
+
+class _Pair(NamedTuple):
+    """One task beside another, and what happens without an update; `trained` and `fresh`: alone, in context, behind the other."""
+
+    task: OneTask
+    left_over: bool
+    trained: tuple[States, States, States]
+    fresh: tuple[States, States, States]
+    again: States
+    turned: States
+
+
+def _pair(model: ICLModel, fresh: ICLModel, task: OneTask, partner: OneTask) -> _Pair:
+    other = task.behind(partner)
+    trained, untrained = (
+        (task.states(one, "zs", SITES), task.states(one, "icl", SITES), other.states(one, "icl", SITES))
+        for one in (model, fresh)
+    )
+    again, turned = (
+        one.reordered(order_of(one, "pairs in another order")).states(model, "icl", SITES) for one in (task, other)
+    )
+    return _Pair(task, task is partner, trained, untrained, again, turned)
 
 
 def _of_pair(
     request: FunctionUpdatesRequest,
     model: ICLModel,
-    tasks: tuple[OneTask, OneTask],
+    pair: _Pair,
     taught: Mapping[str, tuple[ICLModel, WeightUpdate | None, WeightUpdate | None]],
 ) -> dict[str, Any]:
     """The numbers of one update on one task beside another, [comparison, site, layer]; a way without a number is NaN."""
-    task, other = tasks[0], tasks[0].behind(tasks[1])
-    again, turned = (one.reordered(order_of(one, "pairs in another order")) for one in (task, other))
-    contexts = [one.states(model, "icl", SITES) for one in (task, other, again, turned)]
-    icl, zs = contexts[0], task.states(model, "zs", SITES)
-    sims = {"icl_reordered": similarity(zs, icl, contexts[2]), "icl_other_task": similarity(zs, icl, contexts[1])}
-    own = {"icl_reordered": specific(icl, contexts[1], *contexts[2:])}
-    if tasks[0] is tasks[1]:  # left over
+    task, (zs, icl, behind_other) = pair.task, pair.trained
+    sims = {"icl_reordered": similarity(zs, icl, pair.again), "icl_other_task": similarity(zs, icl, behind_other)}
+    own = {"icl_reordered": specific(icl, behind_other, pair.again, pair.turned)}
+    if pair.left_over:
         sims["icl_other_task"] = own["icl_reordered"] = _nothing(icl)
     found: dict[str, Any] = {}
     for who, (one, mine, theirs) in taught.items():
         here, there = under(one, mine, task), under(one, theirs, task)
-        bare, context, away = zs, icl, contexts[1]
-        if one is not model:
-            bare, context, away = (t.states(one, s, SITES) for t, s in ((task, "zs"), (task, "icl"), (other, "icl")))
+        bare, context, away = pair.trained if one is model else pair.fresh
         sims[who], own[who] = similarity(bare, context, here), specific(context, away, here, there)
         if who == "shuffled_y":
             found["cos_shuffled"] = np.array(cosine_of_weights(task, icl[1], None if here is None else here[1]))

@@ -70,13 +70,17 @@ def valued(claim: Callable[[Any], Reading]) -> Callable[[Any], Reading]:
     return read
 
 
+def _bounded(data: Any, name: str, **at: Any) -> tuple[float, float, float]:
+    """A variable and its interval `<name>_ci` at some coordinates: (value, low, high)."""
+    low, high = (float(v) for v in data[f"{name}_ci"].sel(at).values)
+    return float(data[name].sel(at)), low, high
+
+
 def variable(name: str, *, n: int = 0, note: str = "", **at: Any) -> Callable[[Result], Reading]:
     """Reads a variable that has an interval `<name>_ci`, at some of its coordinates."""
 
     def read(result: Result) -> Reading:
-        value = float(result.data[name].sel(at))
-        low, high = (float(v) for v in result.data[f"{name}_ci"].sel(at).values)
-        return Reading(value, low, high, n or draws(result), note=note)
+        return Reading(*_bounded(result.data, name, **at), n or draws(result), note=note)
 
     return read
 
@@ -144,12 +148,11 @@ def contrast(measure: str, name: str) -> Callable[[Any], Reading]:
 
     def read(result: Any) -> Reading:
         at = result.means.sel(contrast=name).isel(lr=0)
-        low, high = (float(v) for v in at[f"{measure}_contrast_ci"].values)
         barred = (
             "" if bool(at[f"{measure}_contrast_claims"]) else "too few seeds, or one side is masked in too many layers"
         )
-        value, p = (float(at[f"{measure}_contrast{part}"]) for part in ("", "_p"))
-        return Reading(value, low, high, result.means.sizes["seed"], p, barred=barred)
+        p = float(at[f"{measure}_contrast_p"])
+        return Reading(*_bounded(at, f"{measure}_contrast"), result.means.sizes["seed"], p, barred=barred)
 
     return read
 
@@ -159,9 +162,8 @@ def overall(measure: str, comparison: str) -> Callable[[Any], Reading]:
 
     def read(result: Any) -> Reading:
         at = result.means.sel(comparison=comparison, variant="trained").isel(lr=0)
-        low, high = (float(v) for v in at[f"{measure}_overall_ci"].values)
         barred = "" if bool(at[f"{measure}_overall_claims"]) else "too few seeds, or masked in too many layers"
-        return Reading(float(at[f"{measure}_overall"]), low, high, result.means.sizes["seed"], barred=barred)
+        return Reading(*_bounded(at, f"{measure}_overall"), result.means.sizes["seed"], barred=barred)
 
     return read
 
@@ -173,10 +175,7 @@ def unpaired(result: Result, one: tuple[str, dict[str, Any]], other: tuple[str, 
         result: whose variables they are.
         one, other: (variable, where).
     """
-    (a, a_low, a_high), (b, b_low, b_high) = (
-        (float(result.data[name].sel(at)), *(float(v) for v in result.data[f"{name}_ci"].sel(at).values))
-        for name, at in (one, other)
-    )
+    (a, a_low, a_high), (b, b_low, b_high) = (_bounded(result.data, name, **at) for name, at in (one, other))
     note = "interval from two unpaired ones, so rather too wide"
     return Reading(a - b, a_low - b_high, a_high - b_low, draws(result), note=note)
 
@@ -218,7 +217,6 @@ def label_specific(update: str) -> Callable[[Any], Reading]:
 
     def read(result: Any) -> Reading:
         at = result.means.sel(comparison=update, variant="trained")
-        low, high = (float(v) for v in at["sim_aou_labels_mean_ci"].values)
-        return Reading(float(at["sim_aou_labels_mean"]), low, high, result.means.sizes["seed"])
+        return Reading(*_bounded(at, "sim_aou_labels_mean"), result.means.sizes["seed"])
 
     return read

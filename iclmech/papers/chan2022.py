@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ._calls import call
 from ._paper import Paper, PaperClaim
-from .reddy2024 import both, moved
+from ._phase_diagrams import SKEW, both_under_skew, bursty, moved, phases
 
 PAPER = Paper(
     name="chan2022",
@@ -14,11 +13,7 @@ PAPER = Paper(
     arxiv="2205.05055",
     about="Vectors with noise stand in for images of characters.",
     claims=(
-        PaperClaim(
-            "Burstiness drives in-context learning",
-            run="phases", read=moved("in_context", "bursty", 0.5, 1.0), effect="in-context accuracy, bursty less half bursty",
-            unit="accuracy", margin=0.1, control="half of the sequences bursty",
-        ),
+        bursty("Burstiness drives in-context learning"),
         PaperClaim(
             "Many rarely occurring classes drive in-context learning",
             run="phases", read=moved("in_context", "n_classes", 128, 8192), effect="in-context accuracy, many less few classes",
@@ -30,22 +25,11 @@ PAPER = Paper(
             unit="accuracy", margin=0.1, control="all sequences bursty",
             otherwise="classes enough that the weights cannot hold them all anyway",
         ),
-        PaperClaim(
-            "Under a skewed distribution of classes both are learned",
-            run="skew", read=both(), effect="the smaller of the two accuracies", unit="accuracy", rule="the experiment's own",
-            control="both at least .4",
-            otherwise="a longer training: a quick run ends before the context is used",
-        ),
+        both_under_skew("Under a skewed distribution of classes both are learned"),
         PaperClaim("Recurrent models do not learn in context from the same data", why_not="there are no recurrent models here: every net is a transformer"),
     ),
     runs={
-        "phases": call(
-            "phase-diagram", quick={"steps": 600, "rows": 128, "batch": 24}, full={"steps": 1500, "seeds": 5}, seeds=3,
-            axes=("n_classes=128/8192", "bursty=0.5/1.0"),
-        ),
-        "skew": call(
-            "phase-diagram", quick={"steps": 600, "rows": 128, "batch": 24}, full={"steps": 1500, "seeds": 5}, seeds=3,
-            world="classes(n_classes=2048, bursty=0.9)", axes=("zipf=1.0",),
-        ),
+        "phases": phases(steps=600),
+        "skew": SKEW,
     },
 )  # fmt: skip

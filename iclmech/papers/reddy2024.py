@@ -6,7 +6,8 @@ from typing import Any
 
 from ._calls import call
 from ._paper import Paper, PaperClaim, Reading
-from ._readings import claimed, in_every_run, over_seeds
+from ._phase_diagrams import SKEW, both_under_skew, bursty, moved, phases
+from ._readings import claimed, in_every_run
 
 
 def _before(first: str, then: str):
@@ -14,30 +15,6 @@ def _before(first: str, then: str):
         table = history.transitions()
         lead = (table[f"{then}_half"] - table[f"{first}_half"]).to_numpy()
         return in_every_run(lead, lead > 0, "half-rise earlier")
-
-    return read
-
-
-def moved(test_set: str, axis: str, first: Any, last: Any, **at: Any):
-    """How much an accuracy differs between two values of a knob, seed by seed, at the rest of the grid."""
-
-    def read(diagram: Any) -> Reading:
-        values = diagram.data["accuracy"].sel(test_set=test_set, **at)
-        step = values.sel({axis: last}) - values.sel({axis: first})
-        return over_seeds(step.mean([d for d in step.dims if d != "seed"]).values)
-
-    return read
-
-
-def both(share: float = 0.4):
-    """The smaller of the accuracies in context and from the weights, seed by seed."""
-
-    def read(diagram: Any) -> Reading:
-        import numpy as np
-
-        values = diagram.data["accuracy"].sel(test_set=[diagram.ability, "in_weights"])
-        found = values.min("test_set").isel({d: 0 for d in values.dims if d not in ("seed", "test_set")}).values
-        return in_every_run(found, np.asarray(found) >= share, f"both at least {share:g}")
 
     return read
 
@@ -85,27 +62,12 @@ PAPER = Paper(
             run="phases", read=moved("in_weights", "n_classes", 8192, 128), effect="in-weights accuracy, few less many classes",
             unit="accuracy", margin=0.1, control="many classes",
         ),
-        PaperClaim(
-            "Burstiness makes nets learn in context",
-            run="phases", read=moved("in_context", "bursty", 0.5, 1.0), effect="in-context accuracy, bursty less half bursty",
-            unit="accuracy", margin=0.1, control="half of the sequences bursty",
-        ),
-        PaperClaim(
-            "Under a Zipf distribution of classes, context and weights are both used",
-            run="skew", read=both(), effect="the smaller of the two accuracies", unit="accuracy", rule="the experiment's own",
-            control="both at least .4",
-            otherwise="a longer training: a quick run ends before the context is used",
-        ),
+        bursty("Burstiness makes nets learn in context"),
+        both_under_skew("Under a Zipf distribution of classes, context and weights are both used"),
     ),
     runs={
         "training": call("train", quick={"seeds": 3, "steps": 800, "rows": 128}, full={"seeds": 6, "steps": 1200}, world="classes"),
-        "phases": call(
-            "phase-diagram", quick={"steps": 500, "rows": 128, "batch": 24}, full={"steps": 1500, "seeds": 5}, seeds=3,
-            axes=("n_classes=128/8192", "bursty=0.5/1.0"),
-        ),
-        "skew": call(
-            "phase-diagram", quick={"steps": 600, "rows": 128, "batch": 24}, full={"steps": 1500, "seeds": 5}, seeds=3,
-            world="classes(n_classes=2048, bursty=0.9)", axes=("zipf=1.0",),
-        ),
+        "phases": phases(steps=500),
+        "skew": SKEW,
     },
 )  # fmt: skip
